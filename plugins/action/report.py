@@ -1,0 +1,130 @@
+# SPDX-FileCopyrightText: The mixedversion.kubernetes authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Begin a run, keep its journal, write its report; all on the controller."""
+
+from __future__ import annotations
+
+import json
+import os
+import typing as t
+
+import yaml
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _run
+
+ARGUMENTS: dict[str, dict[str, t.Any]] = {
+    "state": {"type": "str", "choices": ["started", "running", "finished"], "default": "running"},
+    "run_directory": {"type": "path"},
+    "report_directory": {"type": "path"},
+    "playbook": {"type": "str", "default": ""},
+    "target": {"type": "str", "default": ""},
+    "phase": {"type": "str"},
+    "node": {"type": "str", "default": ""},
+    "changed": {"type": "str"},
+    "nodes": {"type": "list", "elements": "str"},
+    "cluster": {"type": "dict"},
+    "proxies": {"type": "list", "elements": "dict"},
+    "backup": {"type": "dict"},
+    "result": {"type": "str", "choices": ["succeeded", "failed"]},
+    "next_action": {"type": "str", "default": ""},
+}
+
+
+def collection_version() -> str:
+    """From the tarball's manifest, or from galaxy.yml in a checkout."""
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    try:
+        with open(os.path.join(root, "MANIFEST.json"), encoding="utf-8") as file:
+            return str(json.load(file)["collection_info"]["version"])
+    except FileNotFoundError:
+        with open(os.path.join(root, "galaxy.yml"), encoding="utf-8") as file:
+            return str(yaml.safe_load(file)["version"])
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no type information
+    """Everything happens here; there is no module to start."""
+
+    _supports_check_mode = True
+    _supports_async = False
+    _requires_connection = False
+
+    def run(self, tmp: t.Any = None, task_vars: t.Optional[dict[str, t.Any]] = None) -> dict[str, t.Any]:
+        super().run(tmp, task_vars)
+        dummy, arguments = self.validate_argument_spec(ARGUMENTS)
+        try:
+            run = self._start(arguments) if arguments["state"] == "started" else _run.Run(arguments["run_directory"])
+            run.append(*self._events(arguments, run))
+            report = run.write()
+        except OSError as error:
+            raise AnsibleActionFail(f"The report can't be written: {error}. Mend that, or set control_plane_report_directory.") from error
+        if arguments["state"] == "finished":
+            self._recap(report, run.directory)
+        return {
+            "changed": False,
+            "run_id": run.id,
+            "run_directory": run.directory,
+            "resumes": report["run"]["resumes"],
+            "result": report["run"]["result"],
+        }
+
+    def _start(self, arguments: dict[str, t.Any]) -> _run.Run:
+        return _run.start(
+            os.path.abspath(arguments["report_directory"]),
+            {
+                "playbook": arguments["playbook"],
+                "target": arguments["target"],
+                "check_mode": bool(self._task.check_mode),
+                "collection": collection_version(),
+            },
+        )
+
+    @staticmethod
+    def _events(arguments: dict[str, t.Any], run: _run.Run) -> list[_run.Event]:
+        node = arguments["node"]
+        events: list[_run.Event] = []
+        if arguments["cluster"]:
+            events.append({"event": "cluster", **arguments["cluster"]})
+        if arguments["nodes"] is not None:
+            events.append({"event": "nodes", "nodes": arguments["nodes"]})
+        if arguments["proxies"] is not None:
+            kept = ("name", "address", "version", "emulated_version", "state", "holder")
+            servers = [{key: proxy[key] for key in kept} for proxy in arguments["proxies"]]
+            events.append({"event": "servers", "servers": servers})
+        if arguments["backup"]:
+            events.append({"event": "backup", "backup": arguments["backup"]})
+        if arguments["changed"]:
+            events.append({"event": "changed", "node": node, "what": arguments["changed"]})
+        if arguments["phase"]:
+            events.append({"event": "phase", "node": node, "name": arguments["phase"]})
+        elif node and not arguments["changed"] and arguments["state"] == "running":
+            events.append({"event": "phase_done", "node": node})
+        if arguments["state"] == "finished":
+            stopped = any(event["event"] == "stopping" for event in run.events())
+            result = "stopped" if arguments["result"] == "failed" and stopped else arguments["result"]
+            events.append({"event": "run_finished", "result": result, "node": node, "next_action": arguments["next_action"]})
+        return events
+
+    def _recap(self, report: _run.Report, directory: str) -> None:
+        run, cluster = report["run"], report["cluster"]
+        lines = ["", f"{run['playbook']} {run['result']}{' (check mode)' if run['check_mode'] else ''}: target {cluster['version_target']}"]
+        for server in cluster["servers"]:
+            lines.append(
+                f"  {server['name']}: {server['version_before']} -> {server['version_after']}, "
+                f"proxy {server['proxy_before']} -> {server['proxy_after']}"
+            )
+        counts: dict[str, int] = {}
+        for probe in report["probes"]:
+            counts[probe["verdict"]] = counts.get(probe["verdict"], 0) + 1
+        probed = ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
+        lines.append(f"  proxied reads: {probed or 'none exercised'}")
+        if report["backup"]:
+            backup = report["backup"]
+            lines.append(f"  backup: {'verified' if backup['verified'] else 'not verified'}, {backup['size_bytes']} bytes, {backup['path']}")
+        if run["failed_gate"]:
+            lines.append(f"  failed gate: {run['failed_gate']}{' on ' + run['failed_node'] if run['failed_node'] else ''}")
+        if run["next_action"]:
+            lines.append(f"  next action: {run['next_action']}")
+        lines.append(f"  report: {directory}/report.md")
+        self._display.display("\n".join(lines))

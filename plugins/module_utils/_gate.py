@@ -1,0 +1,134 @@
+# SPDX-FileCopyrightText: The mixedversion.kubernetes authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Not for use outside of this collection.
+"""Gates: what was observed, what was expected, what to do next; and waiting for one to hold.
+
+A module cannot print while it runs. So a waiting module samples until its state changes, returns that state
+as ``progress`` and is started again by its action plug-in, which prints it. One such start is a slice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import typing as t
+
+PASSED = "passed"
+FAILED = "failed"
+NOT_EXERCISED = "not_exercised"
+UNPROVEN = "unproven"
+SKIPPED = "skipped"
+
+BLOCKING = "blocking"
+WARNING = "warning"
+
+
+@dataclasses.dataclass
+class Gate:
+    """One verdict, shaped as the report wants it. Times are seconds."""
+
+    id: str
+    verdict: str
+    observed: str
+    expected: str
+    next_action: str = ""
+    node: str = ""
+    peer: str = ""
+    severity: str = BLOCKING
+    reason: str = ""
+    elapsed_seconds: float = 0.0
+    samples: int = 1
+    acceptable: bool = True
+
+    def dump(self) -> dict[str, t.Any]:
+        return dataclasses.asdict(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """One look. ``progress`` is the state in a few words; ``final`` ends the waiting whatever ``passed`` says."""
+
+    passed: bool
+    progress: str
+    final: bool = False
+    data: t.Any = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Waited:
+    """What waiting came to. ``pending`` means: start me again, the state changed and somebody may want to read it."""
+
+    sample: Sample
+    pending: bool
+    timed_out: bool
+    samples: int
+    elapsed_seconds: float
+
+
+# The options every module of both action groups has; the action plug-in acts on all but the last one.
+RUN_OPTIONS: dict[str, dict[str, t.Any]] = {
+    "run_directory": {"type": "path"},
+    "accepted_risks": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {"id": {"type": "str", "required": True}, "reason": {"type": "str", "required": True}},
+    },
+    "node": {"type": "str", "default": ""},
+    "timeout": {"type": "float", "default": 180.0},
+    "interval": {"type": "float", "default": 0.25},
+    "stable_samples": {"type": "int", "default": 3},
+    "slice": {
+        "type": "dict",
+        "options": {
+            "progress": {"type": "str", "default": ""},
+            "elapsed_seconds": {"type": "float", "default": 0.0},
+            "samples": {"type": "int", "default": 0},
+            "memory": {"type": "dict", "default": {}},
+        },
+    },
+}
+
+
+def argument_spec(*parts: t.Mapping[str, dict[str, t.Any]]) -> dict[str, dict[str, t.Any]]:
+    """The options of a module: those every module has, and *parts*."""
+    spec = dict(RUN_OPTIONS)
+    for part in parts:
+        spec.update(part)
+    return spec
+
+
+def wait(look: t.Callable[[], Sample], params: t.Mapping[str, t.Any]) -> Waited:
+    """Look each ``interval`` until ``stable_samples`` looks in a row passed, or ``timeout`` is over.
+
+    Samples in a row are counted anew in each slice, as nobody looked in between two of them.
+    """
+    known = params["slice"] or {"progress": None, "elapsed_seconds": 0.0, "samples": 0}
+    started = time.monotonic()
+    samples = known["samples"]
+    in_a_row = 0
+    while True:
+        begun = time.monotonic()
+        sample = look()
+        samples += 1
+        in_a_row = in_a_row + 1 if sample.passed else 0
+        elapsed = known["elapsed_seconds"] + time.monotonic() - started
+        if sample.final or in_a_row >= params["stable_samples"]:
+            return Waited(sample, False, False, samples, elapsed)
+        if elapsed >= params["timeout"]:
+            return Waited(sample, False, True, samples, elapsed)
+        if params["slice"] and not sample.passed and sample.progress != known["progress"]:
+            return Waited(sample, True, False, samples, elapsed)
+        # The interval is a bound on the load this puts on the servers, not a guess at when the state will hold.
+        time.sleep(max(0.0, params["interval"] - (time.monotonic() - begun)))
+
+
+def pending(waited: Waited, memory: t.Optional[dict[str, t.Any]] = None) -> dict[str, t.Any]:
+    """What a module returns to be started again. ``memory`` comes back to it in ``slice.memory``."""
+    return {
+        "changed": False,
+        "pending": True,
+        "progress": waited.sample.progress,
+        "samples": waited.samples,
+        "memory": memory or {},
+    }

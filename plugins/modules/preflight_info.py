@@ -1,0 +1,319 @@
+#!/usr/bin/python
+# SPDX-FileCopyrightText: The mixedversion.kubernetes authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Judge, before anything is changed, whether the upgrade can go through; and say what it has to do."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: preflight_info
+short_description: Judge whether an upgrade can go through, and what it has to do
+version_added: 0.1.0
+description:
+  - Holds the servers, Nodes and etcd members as they are against the target version.
+  - Gates C(version_hop), C(version_skew), C(servers_ready), C(nodes_ready), C(etcd_version), C(disk_space),
+    C(kubeadm_config), and C(certificates_valid), which is judged on the controller.
+  - A check that breaks is a failed gate of its own and hides no other.
+author:
+  - The mixedversion.kubernetes authors (@mixedversion)
+extends_documentation_fragment:
+  - mixedversion.kubernetes._attributes
+  - mixedversion.kubernetes._attributes.reader
+  - mixedversion.kubernetes._attributes.api
+  - mixedversion.kubernetes._api
+  - mixedversion.kubernetes._run
+options:
+  version:
+    description: The target.
+    type: str
+    required: true
+  driver:
+    description: How the control plane is run.
+    type: str
+    choices: [kubeadm, systemd]
+    required: true
+  proxies:
+    description: What M(mixedversion.kubernetes.proxy_info) returned.
+    type: list
+    elements: dict
+    required: true
+  nodes:
+    description: What M(mixedversion.kubernetes.node_info) returned for each node, with its C(name).
+    type: list
+    elements: dict
+    required: true
+  etcd_members:
+    description: What M(mixedversion.kubernetes.etcd_info) returned.
+    type: list
+    elements: dict
+    required: true
+  etcd_step:
+    description: The version by which etcd can be stepped; empty if it can't.
+    type: str
+    default: ""
+  kubelets:
+    description: Whether the nodes have kubelets that belong to the job.
+    type: bool
+    default: true
+"""
+
+EXAMPLES = r"""
+- name: Judge what stands in the way of v1.37.2
+  mixedversion.kubernetes.preflight_info:
+    kubeconfig: admin.conf
+    version: v1.37.2
+    driver: kubeadm
+    proxies: "{{ proxy.proxies }}"
+    nodes: "{{ nodes }}"
+    etcd_members: "{{ etcd.members }}"
+"""
+
+RETURN = r"""
+work:
+  description: By node, whether its etcd is to be stepped, its proxy enabled, its control plane and its kubelet upgraded.
+  returned: always
+  type: dict
+gates:
+  description: A verdict for each check.
+  returned: always
+  type: list
+  elements: dict
+"""
+
+import functools
+import time
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _api, _gate, _version
+
+#: etcd's own upgrade guide to 3.7 wants every member at this or later first.
+ETCD_BEFORE_3_7 = _version.parse("3.6.11")
+#: kubeadm from this release on brings etcd 3.7.
+RELEASE_WITH_ETCD_3_7 = (1, 37)
+#: The kubelet may be this many minors older than the servers (Kubernetes' version skew policy).
+KUBELET_SKEW = 3
+#: Manifests, certificates and logs, beside the copy of etcd's data that kubeadm makes.
+SPARE_BYTES = 512 * 1024 * 1024
+
+Params = t.Mapping[str, t.Any]
+
+
+def version_hop(params: Params) -> _gate.Gate:
+    target = _version.parse(params["version"])
+    versions = {p["name"]: _version.parse(p["version"]) for p in params["proxies"] if p["version"]}
+    oldest, newest = min(versions.values()), max(versions.values())
+    gate = _gate.Gate(
+        id="version_hop",
+        verdict=_gate.PASSED,
+        observed=f"{', '.join(f'{name} {version}' for name, version in versions.items())}; target {target}",
+        expected="a target that is not older than any server, and at most one minor newer than the oldest",
+    )
+    hops = _version.minors_between(oldest, target)
+    if target < newest:
+        gate.verdict = _gate.FAILED
+        gate.next_action = f"Name {newest} or later; a control plane is not downgraded."
+    elif hops > 1:
+        gate.verdict = _gate.FAILED
+        gate.next_action = f"Upgrade to the newest patch of {oldest.major}.{oldest.minor + 1} first; no minor may be skipped."
+    return gate
+
+
+def servers_ready(params: Params) -> _gate.Gate:
+    troubles = [
+        f"{p['name']}: {p['error'] or 'not ready, ' + ', '.join(p['unready'])}" for p in params["proxies"] if not p["ready"]
+    ]
+    return _gate.Gate(
+        id="servers_ready",
+        verdict=_gate.FAILED if troubles else _gate.PASSED,
+        observed="; ".join(troubles) or f"{len(params['proxies'])} servers ready",
+        expected="every server answers /readyz with 200 at its own address",
+        next_action="Mend the server named; an upgrade starts from a control plane that is whole.",
+    )
+
+
+def etcd_version(params: Params) -> _gate.Gate:
+    target = _version.parse(params["version"])
+    old = [m for m in params["etcd_members"] if m["version"] and _version.parse(m["version"]) < ETCD_BEFORE_3_7]
+    gate = _gate.Gate(
+        id="etcd_version",
+        verdict=_gate.PASSED,
+        observed=", ".join(f"{m['name']} {m['version'] or 'unknown'}" for m in params["etcd_members"]),
+        expected=f"every member at {ETCD_BEFORE_3_7} or later before etcd 3.7 comes, or a way to step it there",
+    )
+    if (target.major, target.minor) < RELEASE_WITH_ETCD_3_7:
+        gate.expected = "any: this target brings no new minor of etcd"
+    elif old and params["etcd_step"]:
+        gate.observed += f"; {len(old)} to be stepped to {params['etcd_step']} first"
+        if _version.parse(params["etcd_step"]) < ETCD_BEFORE_3_7:
+            gate.verdict = _gate.FAILED
+            gate.next_action = f"Set control_plane_etcd_step_image to an image of {ETCD_BEFORE_3_7} or a later 3.6."
+    elif old:
+        gate.verdict = _gate.FAILED
+        gate.next_action = "Set control_plane_etcd_step_image (or, with the driver systemd, control_plane_etcd_step_binary), or accept etcd_version."
+    return gate
+
+
+def disk_space(params: Params) -> _gate.Gate:
+    tight = [
+        f"{n['name']}: {disk['free_bytes'] // 2**20} MiB free at {disk['path']}, {wanted // 2**20} wanted"
+        for n in params["nodes"]
+        for disk in n["disks"]
+        for wanted in [n["etcd_bytes"] + SPARE_BYTES]
+        if disk["free_bytes"] < wanted
+    ]
+    return _gate.Gate(
+        id="disk_space",
+        verdict=_gate.FAILED if tight else _gate.PASSED,
+        observed="; ".join(tight) or f"enough on {len(params['nodes'])} nodes",
+        expected=f"room for a copy of etcd's data and {SPARE_BYTES // 2**20} MiB",
+        next_action="Free some space there; kubeadm's old copies in /etc/kubernetes/tmp are a place to look.",
+    )
+
+
+def nodes_gates(params: Params, items: t.Sequence[t.Mapping[str, t.Any]]) -> list[_gate.Gate]:
+    """Readiness of this inventory's Nodes, and the skew of every kubelet there is."""
+    target = _version.parse(params["version"])
+    by_hostname = {item["metadata"].get("labels", {}).get("kubernetes.io/hostname"): item for item in items}
+    unready, skewed = [], []
+    for node in params["nodes"]:
+        item = by_hostname.get(node["hostname"])
+        conditions = item["status"].get("conditions", []) if item else []
+        if item is None:
+            unready.append(f"{node['name']} has no Node")
+        elif not any(c["type"] == "Ready" and c["status"] == "True" for c in conditions):
+            unready.append(f"{node['name']} is not Ready")
+    for item in items:
+        kubelet = _version.parse(item["status"]["nodeInfo"]["kubeletVersion"])
+        if kubelet > target or _version.minors_between(kubelet, target) > KUBELET_SKEW:
+            skewed.append(f"kubelet of {item['metadata']['name']} is {kubelet}")
+    return [
+        _gate.Gate(
+            id="nodes_ready",
+            verdict=_gate.FAILED if unready else _gate.PASSED,
+            observed="; ".join(unready) or f"{len(params['nodes'])} control plane Nodes Ready",
+            expected="every control plane Node is Ready",
+            next_action="Read the kubelet's log on the node named and mend it.",
+        ),
+        _gate.Gate(
+            id="version_skew",
+            verdict=_gate.FAILED if skewed else _gate.PASSED,
+            observed="; ".join(skewed) or f"{len(items)} kubelets within {KUBELET_SKEW} minors of {target}",
+            expected=f"no kubelet newer than {target}, none more than {KUBELET_SKEW} minors older",
+            next_action="Upgrade the kubelets named first, or name a target that fits them.",
+        ),
+    ]
+
+
+def node_objects(params: Params, items: t.Callable[[], list[dict[str, t.Any]]]) -> list[_gate.Gate]:
+    if not params["kubelets"]:
+        reason = "the driver systemd runs the components without kubelets"
+        return [
+            _gate.Gate(gate_id, _gate.SKIPPED, "no kubelets belong to this job", "", reason=reason)
+            for gate_id in ("nodes_ready", "version_skew")
+        ]
+    return nodes_gates(params, items())
+
+
+def kubeadm_config(params: Params, server: _api.Server) -> _gate.Gate:
+    gate = _gate.Gate("kubeadm_config", _gate.PASSED, "", "kubeadm-config in kube-system can be read")
+    if params["driver"] != "kubeadm":
+        gate.verdict, gate.reason, gate.observed = _gate.SKIPPED, "the driver is not kubeadm", "not read"
+        return gate
+    document = server.get("/api/v1/namespaces/kube-system/configmaps/kubeadm-config")
+    gate.observed = "it is there" if "ClusterConfiguration" in document.get("data", {}) else "it has no ClusterConfiguration"
+    if gate.observed != "it is there":
+        gate.verdict, gate.next_action = _gate.FAILED, "Upload it with kubeadm init phase upload-config kubeadm."
+    return gate
+
+
+def work(params: Params, items: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, dict[str, bool]]:
+    """What each node needs, from what it runs now."""
+    kubelets = {
+        item["metadata"].get("labels", {}).get("kubernetes.io/hostname"): item["status"]["nodeInfo"]["kubeletVersion"]
+        for item in items
+    }
+    target = _version.parse(params["version"])
+    proxies = {p["name"]: p for p in params["proxies"]}
+    hop = any(_version.minors_between(_version.parse(p["version"]), target) for p in params["proxies"] if p["version"])
+    stepping = hop and (target.major, target.minor) >= RELEASE_WITH_ETCD_3_7 and bool(params["etcd_step"])
+    etcd = {m["name"]: m["version"] for m in params["etcd_members"]}
+    result = {}
+    for node in params["nodes"]:
+        name = node["name"]
+        version = proxies[name]["version"]
+        member = etcd.get(node["etcd_member"], "")
+        behind = [
+            component
+            for component, found in node["components"].items()
+            if component.startswith("kube-") and component != "kubelet" and found and _version.parse(found) != target
+        ]
+        result[name] = {
+            "etcd_step": stepping and bool(member) and _version.parse(member) < ETCD_BEFORE_3_7,
+            "proxy": proxies[name]["state"] in ("off", "gate_only"),
+            "control_plane": bool(behind) or not version or _version.parse(version) != target,
+            "kubelet": bool(params["kubelets"])
+            and _version.parse(kubelets.get(node["hostname"], params["version"])) != target,
+        }
+    return result
+
+
+def guarded(gate_id: str, check: t.Callable[[], t.Union[_gate.Gate, list[_gate.Gate]]]) -> list[_gate.Gate]:
+    """Run one check; what it raises is a failed gate, so that it hides no other."""
+    begun = time.monotonic()
+    try:
+        found = check()
+    except Exception as error:  # pylint: disable=broad-except
+        found = _gate.Gate(
+            gate_id, _gate.FAILED, f"the check broke: {type(error).__name__}: {error}", "the check can be made"
+        )
+        found.next_action = "Mend what the message names (an unreachable server, a missing right) and start again."
+    gates = found if isinstance(found, list) else [found]
+    for gate in gates:
+        gate.elapsed_seconds = round(time.monotonic() - begun, 3)
+    return gates
+
+
+def main() -> t.NoReturn:
+    dicts = {"type": "list", "elements": "dict", "required": True}
+    module = AnsibleModule(
+        argument_spec=_gate.argument_spec(
+            _api.argument_spec(),
+            {
+                "version": {"type": "str", "required": True},
+                "driver": {"type": "str", "choices": ["kubeadm", "systemd"], "required": True},
+                "proxies": dicts,
+                "nodes": dicts,
+                "etcd_members": dicts,
+                "etcd_step": {"type": "str", "default": ""},
+                "kubelets": {"type": "bool", "default": True},
+            },
+        ),
+        supports_check_mode=True,
+    )
+    params = module.params
+    server = _api.connect(module).endpoint
+
+    @functools.lru_cache(maxsize=None)
+    def items() -> list[dict[str, t.Any]]:
+        return list(server.get("/api/v1/nodes").get("items") or [])
+
+    gates = guarded("version_hop", lambda: version_hop(params))
+    gates += guarded("servers_ready", lambda: servers_ready(params))
+    gates += guarded("nodes_ready", lambda: node_objects(params, items))
+    gates += guarded("etcd_version", lambda: etcd_version(params))
+    gates += guarded("disk_space", lambda: disk_space(params))
+    gates += guarded("kubeadm_config", lambda: kubeadm_config(params, server))
+    try:
+        todo = work(params, items() if params["kubelets"] else [])
+    except (_api.ApiError, ValueError, KeyError):
+        # The gates above have said what can't be read; without it nothing is planned.
+        todo = {}
+    # Blocking ones first: that is what a reader looks for.
+    gates.sort(key=lambda gate: gate.verdict != _gate.FAILED)
+    module.exit_json(changed=False, gates=[gate.dump() for gate in gates], work=todo)
+
+
+if __name__ == "__main__":
+    main()

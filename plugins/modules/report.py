@@ -1,0 +1,124 @@
+#!/usr/bin/python
+# SPDX-FileCopyrightText: The mixedversion.kubernetes authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Begin a run, tell its journal what happens, and write its report."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: report
+short_description: Keep a run's journal and write its report
+version_added: 0.1.0
+description:
+  - Works on the controller only, in check mode as well; a report is the one file a dry run writes.
+  - Each call appends to the journal and replaces C(report.json) and C(report.md) atomically.
+author:
+  - The mixedversion.kubernetes authors (@mixedversion)
+attributes:
+  action:
+    description: Indicates this has a corresponding action plugin so some parts of the options can be executed on the controller.
+    support: full
+  check_mode:
+    description: Can run in check_mode and return changed status prediction without modifying target.
+    support: full
+  diff_mode:
+    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
+    support: none
+  platform:
+    description: Target OS/families that can be operated against.
+    support: full
+    platforms: posix
+options:
+  state:
+    description: Begin a run, tell what happens in it, or end it.
+    type: str
+    choices: [started, running, finished]
+    default: running
+  run_directory:
+    description: The run's folder, as O(state=started) returned it.
+    type: path
+  report_directory:
+    description: Where runs' folders are made, with O(state=started).
+    type: path
+  playbook:
+    description: Name of the playbook, with O(state=started).
+    type: str
+    default: ""
+  target:
+    description: The target version, with O(state=started).
+    type: str
+    default: ""
+  phase:
+    description: The phase that begins now; the one before it ends.
+    type: str
+  node:
+    description: The node that O(phase), O(changed) or O(result) is about; the cluster as a whole if left out.
+    type: str
+    default: ""
+  changed:
+    description: What was changed, in a few words.
+    type: str
+  nodes:
+    description: The nodes in the order of the run.
+    type: list
+    elements: str
+  cluster:
+    description: Name and uid of the cluster.
+    type: dict
+  proxies:
+    description: What M(mixedversion.kubernetes.proxy_info) returned.
+    type: list
+    elements: dict
+  backup:
+    description: The backup of this run, as the report has it.
+    type: dict
+  result:
+    description: How the run ended, with O(state=finished). A gate that does not hold makes V(failed) V(stopped).
+    type: str
+    choices: [succeeded, failed]
+  next_action:
+    description: What to do next, with O(state=finished).
+    type: str
+    default: ""
+"""
+
+EXAMPLES = r"""
+- name: Begin a run
+  mixedversion.kubernetes.report:
+    state: started
+    report_directory: ./control-plane/reports
+    playbook: upgrade
+    target: v1.37.2
+  register: run
+"""
+
+RETURN = r"""
+run_id:
+  description: Id of the run.
+  returned: always
+  type: str
+run_directory:
+  description: The run's folder.
+  returned: always
+  type: str
+resumes:
+  description: Id of the run that this one resumes.
+  returned: when there is one
+  type: str
+result:
+  description: How the run stands.
+  returned: always
+  type: str
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+
+def main() -> t.NoReturn:
+    AnsibleModule(argument_spec={}).fail_json(msg="report works on the controller, through its action plug-in.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+# SPDX-FileCopyrightText: The mixedversion.kubernetes authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Not for use outside of this collection.
+"""What every module of the collection has in common on the controller.
+
+Starts the module (a waiting one again and again, printing its state as it changes), applies the risks that were
+accepted by name, writes the verdicts to the run's journal, and fails the task if a blocking gate does not hold.
+"""
+
+from __future__ import annotations
+
+import getpass
+import time
+import typing as t
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _run
+
+#: No acceptance of these: without them nothing could be put right again.
+NEVER_ACCEPTED = frozenset(["backup_verified"])
+
+
+class GateAction(ActionBase):  # type: ignore[misc]  # ansible-core ships no type information
+    """The action plug-in behind the collection's modules."""
+
+    _supports_check_mode = True
+    _supports_async = False
+    #: Whether the module waits in slices.
+    waits = False
+    #: What the journal calls a change this module made; empty: changes of it are not told.
+    change = ""
+
+    def run(self, tmp: t.Any = None, task_vars: t.Optional[dict[str, t.Any]] = None) -> dict[str, t.Any]:
+        super().run(tmp, task_vars)
+        task_vars = task_vars or {}
+        arguments = dict(self._task.args)
+        directory = arguments.pop("run_directory", None)
+        accepted = self._accepted(arguments.pop("accepted_risks", None) or [])
+        run = _run.Run(directory) if directory else None
+        self.before(arguments, run, task_vars)
+        result = self._wait(arguments, task_vars) if self.waits else self._once(arguments, task_vars)
+        if result.get("unreachable") or result.get("skipped"):
+            return result
+        self.after(arguments, run, result, task_vars)
+        gates = [self._accept(gate, accepted) for gate in result.get("gates", [])]
+        if "gates" in result:
+            result["gates"] = gates
+        for gate in gates:
+            self._show(gate)
+        if run:
+            events: list[_run.Event] = [{"event": "gate", **gate} for gate in gates]
+            events += [{"event": "probe", **probe} for probe in result.get("probes", [])]
+            if result.get("changed") and self.change and not self._task.check_mode:
+                events.append({"event": "changed", "node": self._node(arguments, task_vars), "what": self.change})
+            run.append(*events)
+        broken = [gate for gate in gates if gate["severity"] == "blocking" and gate["verdict"] not in _run.HOLDS]
+        if broken:
+            result["failed"] = True
+            result["msg"] = self._words(broken, run)
+            if run:
+                run.append({"event": "stopping", "gate": broken[0]["id"], "node": broken[0]["node"]})
+        return result
+
+    def before(self, arguments: dict[str, t.Any], run: t.Optional[_run.Run], task_vars: dict[str, t.Any]) -> None:
+        """Look at or change the arguments before the module is started. Raise to refuse."""
+
+    def after(
+        self, arguments: dict[str, t.Any], run: t.Optional[_run.Run], result: dict[str, t.Any], task_vars: dict[str, t.Any]
+    ) -> None:
+        """Judge here what only the controller can judge, by adding to the result."""
+
+    def _node(self, arguments: t.Mapping[str, t.Any], task_vars: t.Mapping[str, t.Any]) -> str:
+        return str(arguments.get("node") or task_vars.get("inventory_hostname", ""))
+
+    def _once(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        return dict(self._execute_module(module_args=arguments, task_vars=task_vars))
+
+    def _wait(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        known: dict[str, t.Any] = {"progress": "", "elapsed_seconds": 0.0, "samples": 0, "memory": {}}
+        started = time.monotonic()
+        while True:
+            known["elapsed_seconds"] = time.monotonic() - started
+            result = self._once({**arguments, "slice": known}, task_vars)
+            if not result.pop("pending", False):
+                return result
+            known["progress"] = result["progress"]
+            known["samples"] = result["samples"]
+            known["memory"] = result["memory"]
+            where = self._node(arguments, task_vars)
+            self._display.display(f"  {where}: {result['progress']}, {time.monotonic() - started:.0f} s")
+
+    @staticmethod
+    def _accepted(risks: t.Sequence[t.Mapping[str, str]]) -> dict[str, str]:
+        unknown = [risk["id"] for risk in risks if risk["id"] not in _run.GATE_IDS]
+        if unknown:
+            raise AnsibleActionFail(
+                f"control_plane_accepted_risks names {', '.join(unknown)}, which is no gate. Known gates: "
+                f"{', '.join(sorted(_run.GATE_IDS))}."
+            )
+        never = [risk["id"] for risk in risks if risk["id"] in NEVER_ACCEPTED]
+        if never:
+            raise AnsibleActionFail(f"control_plane_accepted_risks names {', '.join(never)}, which can't be accepted.")
+        return {risk["id"]: risk["reason"] for risk in risks}
+
+    @staticmethod
+    def _accept(gate: dict[str, t.Any], accepted: t.Mapping[str, str]) -> dict[str, t.Any]:
+        gate.setdefault("accepted_by", None)
+        acceptable = gate.pop("acceptable", True)
+        if acceptable and gate["verdict"] in ("failed", "unproven") and gate["id"] in accepted:
+            gate.update(verdict="accepted", accepted_by=getpass.getuser(), reason=accepted[gate["id"]])
+        return gate
+
+    def _show(self, gate: t.Mapping[str, t.Any]) -> None:
+        where = gate["node"] + (f" to {gate['peer']}" if gate["peer"] else "")
+        text = f"  {gate['verdict']:<13} {gate['id']}{' on ' + where if where else ''}: {gate['observed']}"
+        if gate["verdict"] not in _run.HOLDS and gate["severity"] == "warning":
+            self._display.warning(f"{text.strip()}; {gate['next_action']}")
+        else:
+            self._display.display(text)
+
+    @staticmethod
+    def _words(broken: t.Sequence[t.Mapping[str, t.Any]], run: t.Optional[_run.Run]) -> str:
+        lines = []
+        for gate in broken:
+            where = (f" on {gate['node']}" if gate["node"] else "") + (f" to {gate['peer']}" if gate["peer"] else "")
+            lines += [
+                f"Gate {gate['id']} {gate['verdict']}{where}.",
+                f"  observed:    {gate['observed']}",
+                f"  expected:    {gate['expected']}",
+                f"  next action: {gate['next_action']}",
+            ]
+        if run:
+            lines.append(_run.changes(run.events()))
+        return "\n".join(lines)

@@ -1,0 +1,284 @@
+# SPDX-FileCopyrightText: The mixedversion.kubernetes authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Not for use outside of this collection.
+"""A run's journal, and the report made of it.
+
+The journal is the one record: a file of JSON lines on the controller, only ever appended to, each line synced
+before the work goes on. The report is computed from it, whole, and replaced atomically; so it can be read at
+any moment, and nothing is lost with a killed controller but what it had not yet said.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import fcntl
+import json
+import os
+import platform
+import secrets
+import socket
+import tempfile
+import typing as t
+
+from ansible.release import __version__ as ansible_core_version
+
+from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _markdown
+
+SCHEMA_VERSION = 1
+JOURNAL = "journal.jsonl"
+
+#: Every gate id there is; accepting any other is an error.
+GATE_IDS = frozenset(
+    """
+    inventory_matches_servers version_hop version_skew servers_ready nodes_ready etcd_healthy etcd_version etcd_flags
+    certificates_valid disk_space kubeadm_config feature_gates component_flags removed_apis deprecated_apis
+    crd_stored_versions webhooks apiservices disruption_budgets pending_csrs images packages load_balancer
+    component_endpoints manifest_drift patches_present rights kubelet_client_binding clock_skew
+    lock backup_verified etcd_stepped proxy_enabled peers_reachable peers_fetched quorum_after_step server_is_target
+    etcd_member_caught_up convergence requests_proxied leases_fresh user_probes availability_budget final_versions
+    """.split()
+)
+#: Verdicts that let a run go on.
+HOLDS = frozenset(["passed", "not_exercised", "accepted", "skipped"])
+_WORST_LAST = ["skipped", "not_exercised", "passed", "accepted", "unproven", "failed"]
+
+Event = t.Dict[str, t.Any]
+Report = t.Dict[str, t.Any]
+
+
+def now() -> str:
+    """This moment as RFC 3339 in UTC."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def new_id() -> str:
+    """A run id: sortable by time, and unique though two runs start in one second."""
+    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ-") + secrets.token_hex(2)
+
+
+class Run:
+    """The folder of one run."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+        self.id = os.path.basename(os.path.normpath(directory))
+
+    @property
+    def journal(self) -> str:
+        return os.path.join(self.directory, JOURNAL)
+
+    def append(self, *events: Event) -> None:
+        """Write *events*, each with its time, and sync them to disk."""
+        with open(self.journal, "a", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.writelines(json.dumps({"at": now(), **event}, sort_keys=True) + "\n" for event in events)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def events(self) -> list[Event]:
+        """What was written so far. A line cut off by a crash is the last one, and left out."""
+        with open(self.journal, encoding="utf-8") as file:
+            lines = file.read().splitlines()
+        found = []
+        for number, line in enumerate(lines, 1):
+            try:
+                found.append(json.loads(line))
+            except ValueError as error:
+                if number == len(lines):
+                    break
+                raise ValueError(f"{self.journal}, line {number} is no JSON: {error}. Move this run's folder away.") from error
+        return found
+
+    def report(self) -> Report:
+        return build(self.id, self.events())
+
+    def write(self) -> Report:
+        """Replace the report's files by the present state."""
+        report = self.report()
+        write_atomically(os.path.join(self.directory, "report.json"), json.dumps(report, indent=2) + "\n")
+        write_atomically(os.path.join(self.directory, "report.md"), _markdown.render(report))
+        return report
+
+
+def start(report_directory: str, event: Event) -> Run:
+    """Make a new run's folder, point ``latest`` at it, and close the run before it if that one died."""
+    os.makedirs(report_directory, mode=0o755, exist_ok=True)
+    latest = os.path.join(report_directory, "latest")
+    resumes = None
+    if os.path.exists(os.path.join(latest, JOURNAL)):
+        previous = Run(os.path.realpath(latest))
+        _close_if_dead(previous)
+        run = previous.report()["run"]
+        if run["result"] != "succeeded" and not run["check_mode"] and _target(previous) == event.get("target"):
+            resumes = previous.id
+    directory = os.path.join(report_directory, new_id())
+    os.mkdir(directory, mode=0o755)
+    current = Run(directory)
+    current.append(
+        {"event": "run_started", "resumes": resumes, "pid": os.getppid(), "host": socket.gethostname(), **event}
+    )
+    link = os.path.join(report_directory, f".latest.{current.id}")
+    os.symlink(current.id, link)
+    os.replace(link, latest)
+    return current
+
+
+def _target(run: Run) -> t.Any:
+    return run.events()[0].get("target")
+
+
+def _close_if_dead(run: Run) -> None:
+    if run.report()["run"]["result"] != "running":
+        return
+    begun = run.events()[0]
+    if begun.get("host") == socket.gethostname() and os.path.exists(f"/proc/{begun.get('pid')}"):
+        return
+    run.append({"event": "run_finished", "result": "interrupted", "next_action": "Start the playbook again."})
+    run.write()
+
+
+def write_atomically(path: str, text: str) -> None:
+    """Replace *path*: a reader sees the old text or the new one, never a part."""
+    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".tmp.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+def build(run_id: str, events: t.Sequence[Event]) -> Report:
+    """The report as design and schema have it, from a journal's events."""
+    begun = next((event for event in events if event["event"] == "run_started"), {})
+    ended = next((event for event in reversed(events) if event["event"] == "run_finished"), None)
+    gates = [_without(event, "event") for event in events if event["event"] == "gate"]
+    broken = next((gate for gate in gates if gate["severity"] == "blocking" and gate["verdict"] not in HOLDS), None)
+    end = ended or {}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "versions": {
+            "collection": begun.get("collection", ""),
+            "ansible_core": ansible_core_version,
+            "python": platform.python_version(),
+        },
+        "run": {
+            "id": run_id,
+            "resumes": begun.get("resumes"),
+            "playbook": begun.get("playbook", ""),
+            "check_mode": bool(begun.get("check_mode")),
+            "started": begun.get("at", ""),
+            "finished": ended["at"] if ended else None,
+            "result": end.get("result", "running"),
+            "failed_gate": broken["id"] if broken and end.get("result") != "succeeded" else None,
+            "failed_node": end.get("node") or (broken or {}).get("node") or None,
+            "next_action": end.get("next_action") or (broken or {}).get("next_action") or None,
+            "plan_hash": None,
+        },
+        "cluster": _cluster(begun, events),
+        "backup": next((event["backup"] for event in reversed(events) if event["event"] == "backup"), None),
+        "gates": [_without(gate, "at") for gate in gates],
+        "probes": [_without(event, "event", "at") for event in events if event["event"] == "probe"],
+        "findings": [],
+        "phases": _phases(events, ""),
+        "nodes": _nodes(events),
+        "availability": [],
+    }
+
+
+def _without(event: Event, *keys: str) -> Event:
+    return {key: value for key, value in event.items() if key not in keys}
+
+
+def _cluster(begun: Event, events: t.Sequence[Event]) -> dict[str, t.Any]:
+    cluster = next((event for event in events if event["event"] == "cluster"), {})
+    before: dict[str, Event] = {}
+    after: dict[str, Event] = {}
+    for event in events:
+        if event["event"] == "servers":
+            for server in event["servers"]:
+                before.setdefault(server["name"], server)
+                after[server["name"]] = server
+    return {
+        "name": cluster.get("name", ""),
+        "uid": cluster.get("uid", ""),
+        "version_before": min((server["version"] for server in before.values()), default=""),
+        "version_target": begun.get("target", ""),
+        "servers": [
+            {
+                "name": name,
+                "address": server["address"],
+                "version_before": server["version"],
+                "version_after": after[name]["version"],
+                "emulated_version": after[name]["emulated_version"],
+                "proxy_before": server["state"],
+                "proxy_after": after[name]["state"],
+            }
+            for name, server in before.items()
+        ],
+    }
+
+
+def _nodes(events: t.Sequence[Event]) -> list[dict[str, t.Any]]:
+    order = next((event["nodes"] for event in events if event["event"] == "nodes"), [])
+    return [
+        {
+            "name": name,
+            "order": position,
+            "changed": any(event["event"] == "changed" and event["node"] == name for event in events),
+            "phases": _phases(events, name),
+        }
+        for position, name in enumerate(order, 1)
+    ]
+
+
+def _phases(events: t.Sequence[Event], node: str) -> list[dict[str, t.Any]]:
+    """The phases of *node* (of the cluster as a whole: ``""``), each ended by the next one or by the run's end."""
+    phases: list[dict[str, t.Any]] = []
+    verdicts: list[str] = []
+
+    def close(at: str) -> None:
+        if phases and phases[-1]["elapsed_seconds"] is None:
+            phases[-1]["elapsed_seconds"] = _seconds(phases[-1]["started"], at)
+            phases[-1]["verdict"] = max(verdicts, key=_WORST_LAST.index, default="passed")
+
+    for event in events:
+        kind = event["event"]
+        if kind in ("phase", "phase_done") and event["node"] == node:
+            close(event["at"])
+            if kind == "phase":
+                verdicts = []
+                phases.append(
+                    {"name": event["name"], "started": event["at"], "elapsed_seconds": None, "changed": False, "verdict": ""}
+                )
+        elif kind == "gate" and event["node"] in (node, "") and event["severity"] == "blocking":
+            verdicts.append(event["verdict"])
+        elif kind == "changed" and event["node"] == node and phases and phases[-1]["elapsed_seconds"] is None:
+            phases[-1]["changed"] = True
+        elif kind == "run_finished":
+            close(event["at"])
+    if events:
+        close(events[-1]["at"])
+    return phases
+
+
+def _seconds(start_at: str, end_at: str) -> float:
+    first, last = (datetime.datetime.fromisoformat(text.replace("Z", "+00:00")) for text in (start_at, end_at))
+    return round((last - first).total_seconds(), 3)
+
+
+def changes(events: t.Sequence[Event]) -> str:
+    """What the run has changed so far, in one sentence."""
+    done: dict[str, list[str]] = {}
+    for event in events:
+        if event["event"] == "changed":
+            done.setdefault(event["node"] or "the cluster", []).append(event["what"])
+    if not done:
+        return "Nothing was changed."
+    return "Changed so far: " + "; ".join(f"{node}: {', '.join(what)}" for node, what in done.items()) + "."
