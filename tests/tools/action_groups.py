@@ -20,11 +20,10 @@ def strings(path: pathlib.Path) -> dict[str, str]:
     """The texts that a file assigns by name, without importing it."""
     return {
         target.id: node.value.value
-        for statement in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(statement, ast.Assign)
-        for node in [statement]
-        for target in statement.targets
-        if isinstance(target, ast.Name) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        for target in node.targets
+        if isinstance(target, ast.Name)
     }
 
 
@@ -42,7 +41,9 @@ def main() -> int:
             findings.append(f"plugins/doc_fragments/_attributes.py: {group.upper()} does not name {COLLECTION}.{group}")
         if members != sorted(set(members)):
             findings.append(f"meta/runtime.yml: group {group} is not sorted, or names a module twice")
-        findings += [f"meta/runtime.yml: group {group} names {name}, which is no module" for name in sorted({*members} - names)]
+        findings += [
+            f"meta/runtime.yml: {group} names {name}, which is no module" for name in sorted({*members} - names)
+        ]
 
     for path in modules:
         used = yaml.safe_load(strings(path).get("DOCUMENTATION", "{}")).get("extends_documentation_fragment", [])
@@ -51,8 +52,10 @@ def main() -> int:
         where = path.relative_to(ROOT)
         if not member:
             findings.append(f"{where}: in no action group of meta/runtime.yml")
-        findings += [f"{where}: documents group {group}, meta/runtime.yml does not list it there" for group in sorted(documented - member)]
-        findings += [f"{where}: listed in group {group}, but lacks the fragment {FRAGMENT}.{group}" for group in sorted(member - documented)]
+        for group in sorted(documented - member):
+            findings.append(f"{where}: documents group {group}, but meta/runtime.yml does not list it there")
+        for group in sorted(member - documented):
+            findings.append(f"{where}: listed in group {group}, but lacks the fragment {FRAGMENT}.{group}")
 
     print(*findings or [f"{len(modules)} modules in {len(groups)} action groups"], sep="\n")
     return 1 if findings else 0
