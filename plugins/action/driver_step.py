@@ -46,11 +46,13 @@ class ActionModule(GateAction):
     waits = True
     change = "driver step"
 
-    def before(self, arguments: dict[str, t.Any], run: t.Optional[_run.Run], task_vars: dict[str, t.Any]) -> None:
+    def before(self, arguments: dict[str, t.Any], run: _run.Run | None, task_vars: dict[str, t.Any]) -> None:
         if self._task.check_mode:
             return
         if run is None:
-            raise AnsibleActionFail("driver_step needs the run's folder: without this run's journal there is no evidence.")
+            raise AnsibleActionFail(
+                "driver_step needs the run's folder: without this run's journal there is no evidence."
+            )
         node = self._node(arguments, task_vars)
         missing = lacking(run.events(), node, arguments["evidence"])
         if missing:

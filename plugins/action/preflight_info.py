@@ -7,7 +7,10 @@ from __future__ import annotations
 import datetime
 import typing as t
 
-from cryptography import x509
+try:
+    from cryptography import x509
+except ImportError:  # ansible-core brings it
+    x509 = None  # type: ignore[assignment]
 
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _run
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils._gate_action import GateAction
@@ -43,7 +46,9 @@ def certificates_valid(nodes: t.Sequence[t.Mapping[str, t.Any]], now: datetime.d
         "peer": "",
         "severity": "blocking",
         "verdict": "failed" if troubles else "passed",
-        "observed": "; ".join(troubles) or f"{count} certificates, the first ends {soonest:%Y-%m-%d}" if count else "none found",
+        "observed": "; ".join(troubles) or f"{count} certificates, the first ends {soonest:%Y-%m-%d}"
+        if count
+        else "none found",
         "expected": f"each valid for {MARGIN.days} day or more, each server's with the name {SERVER_NAME}",
         "next_action": "Renew the certificate named (kubeadm certs renew) and restart the component that uses it.",
         "reason": "",
@@ -65,7 +70,11 @@ class ActionModule(GateAction):
     """Adds the gate that needs X.509."""
 
     def after(
-        self, arguments: dict[str, t.Any], run: t.Optional[_run.Run], result: dict[str, t.Any], task_vars: dict[str, t.Any]
+        self,
+        arguments: dict[str, t.Any],
+        run: _run.Run | None,
+        result: dict[str, t.Any],
+        task_vars: dict[str, t.Any],
     ) -> None:
         if "gates" in result:
             gate = certificates_valid(arguments["nodes"], datetime.datetime.now(datetime.timezone.utc))

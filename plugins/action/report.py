@@ -12,24 +12,8 @@ import yaml
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.mixedversion.kubernetes.plugins.modules.report import ARGUMENT_SPEC
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _run
-
-ARGUMENTS: dict[str, dict[str, t.Any]] = {
-    "state": {"type": "str", "choices": ["started", "running", "finished"], "default": "running"},
-    "run_directory": {"type": "path"},
-    "report_directory": {"type": "path"},
-    "playbook": {"type": "str", "default": ""},
-    "target": {"type": "str", "default": ""},
-    "phase": {"type": "str"},
-    "node": {"type": "str", "default": ""},
-    "changed": {"type": "str"},
-    "nodes": {"type": "list", "elements": "str"},
-    "cluster": {"type": "dict"},
-    "proxies": {"type": "list", "elements": "dict"},
-    "backup": {"type": "dict"},
-    "result": {"type": "str", "choices": ["succeeded", "failed"]},
-    "next_action": {"type": "str", "default": ""},
-}
 
 
 def collection_version() -> str:
@@ -43,22 +27,24 @@ def collection_version() -> str:
             return str(yaml.safe_load(file)["version"])
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no type information
+class ActionModule(ActionBase):
     """Everything happens here; there is no module to start."""
 
     _supports_check_mode = True
     _supports_async = False
     _requires_connection = False
 
-    def run(self, tmp: t.Any = None, task_vars: t.Optional[dict[str, t.Any]] = None) -> dict[str, t.Any]:
+    def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         super().run(tmp, task_vars)
-        dummy, arguments = self.validate_argument_spec(ARGUMENTS)
+        arguments: dict[str, t.Any] = self.validate_argument_spec(ARGUMENT_SPEC)[1]  # type: ignore[no-untyped-call]
         try:
             run = self._start(arguments) if arguments["state"] == "started" else _run.Run(arguments["run_directory"])
             run.append(*self._events(arguments, run))
             report = run.write()
         except OSError as error:
-            raise AnsibleActionFail(f"The report can't be written: {error}. Mend that, or set control_plane_report_directory.") from error
+            raise AnsibleActionFail(
+                f"The report can't be written: {error}. Mend that, or set control_plane_report_directory."
+            ) from error
         if arguments["state"] == "finished":
             self._recap(report, run.directory)
         return {
@@ -103,12 +89,15 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no t
         if arguments["state"] == "finished":
             stopped = any(event["event"] == "stopping" for event in run.events())
             result = "stopped" if arguments["result"] == "failed" and stopped else arguments["result"]
-            events.append({"event": "run_finished", "result": result, "node": node, "next_action": arguments["next_action"]})
+            events.append(
+                {"event": "run_finished", "result": result, "node": node, "next_action": arguments["next_action"]}
+            )
         return events
 
     def _recap(self, report: _run.Report, directory: str) -> None:
         run, cluster = report["run"], report["cluster"]
-        lines = ["", f"{run['playbook']} {run['result']}{' (check mode)' if run['check_mode'] else ''}: target {cluster['version_target']}"]
+        mode = " (check mode)" if run["check_mode"] else ""
+        lines = ["", f"{run['playbook']} {run['result']}{mode}: target {cluster['version_target']}"]
         for server in cluster["servers"]:
             lines.append(
                 f"  {server['name']}: {server['version_before']} -> {server['version_after']}, "
@@ -121,9 +110,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no t
         lines.append(f"  proxied reads: {probed or 'none exercised'}")
         if report["backup"]:
             backup = report["backup"]
-            lines.append(f"  backup: {'verified' if backup['verified'] else 'not verified'}, {backup['size_bytes']} bytes, {backup['path']}")
+            word = "verified" if backup["verified"] else "not verified"
+            lines.append(f"  backup: {word}, {backup['size_bytes']} bytes, {backup['path']}")
         if run["failed_gate"]:
-            lines.append(f"  failed gate: {run['failed_gate']}{' on ' + run['failed_node'] if run['failed_node'] else ''}")
+            lines.append(
+                f"  failed gate: {run['failed_gate']}{' on ' + run['failed_node'] if run['failed_node'] else ''}"
+            )
         if run["next_action"]:
             lines.append(f"  next action: {run['next_action']}")
         lines.append(f"  report: {directory}/report.md")

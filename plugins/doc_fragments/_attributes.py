@@ -48,7 +48,7 @@ attributes:
 options: {}
 attributes:
   action_group:
-    description: Use C(group/mixedversion.kubernetes.api) in C(module_defaults) to set options for these modules at once.
+    description: C(group/mixedversion.kubernetes.api) in C(module_defaults) sets options for these modules at once.
     support: full
     membership:
       - mixedversion.kubernetes.api
@@ -58,7 +58,7 @@ attributes:
 options: {}
 attributes:
   action_group:
-    description: Use C(group/mixedversion.kubernetes.node) in C(module_defaults) to set options for these modules at once.
+    description: C(group/mixedversion.kubernetes.node) in C(module_defaults) sets options for these modules at once.
     support: full
     membership:
       - mixedversion.kubernetes.node

@@ -95,8 +95,8 @@ class Server:
         self,
         method: str,
         path: str,
-        headers: t.Optional[t.Mapping[str, str]] = None,
-        body: t.Optional[t.Any] = None,
+        headers: t.Mapping[str, str] | None = None,
+        body: t.Any | None = None,
         timeout: float = REQUEST_TIMEOUT,
     ) -> Answer:
         """Send one request, never a second one for it. Raises :class:`ApiError` only when nothing answered."""
@@ -116,7 +116,7 @@ class Server:
             raise ApiError(self.name, path, 0, _plain(error, self.host)) from error
         return Answer(response.status, response.data, response.headers)
 
-    def get(self, path: str, headers: t.Optional[t.Mapping[str, str]] = None, timeout: float = REQUEST_TIMEOUT) -> t.Any:
+    def get(self, path: str, headers: t.Mapping[str, str] | None = None, timeout: float = REQUEST_TIMEOUT) -> t.Any:
         """GET a JSON document; any answer but 200 is an :class:`ApiError`."""
         return self._expect("GET", path, headers=headers, timeout=timeout).json()
 
@@ -256,10 +256,10 @@ def targets(module: AnsibleModule, cluster: Cluster) -> list[Target]:
     return [Target(lease.hostname, lease.address) for lease in leases]
 
 
-def at_once(work: t.Mapping[str, t.Callable[[], R]]) -> dict[str, t.Union[R, ApiError]]:
+def at_once(work: t.Mapping[str, t.Callable[[], R]]) -> dict[str, R | ApiError]:
     """Run one call a server, all at the same time; an :class:`ApiError` is a result like any other."""
 
-    def guarded(call: t.Callable[[], R]) -> t.Union[R, ApiError]:
+    def guarded(call: t.Callable[[], R]) -> R | ApiError:
         try:
             return call()
         except ApiError as error:
@@ -282,5 +282,3 @@ def _plain(error: Exception, host: str) -> str:
     while root.__cause__ or root.__context__:
         root = t.cast(BaseException, root.__cause__ or root.__context__)
     return f"no answer from {host}: {root}"
-
-

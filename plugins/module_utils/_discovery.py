@@ -47,7 +47,7 @@ class Resource(t.NamedTuple):
 
 
 # What one server's document says: each resource with the verbs it offers.
-Resources = t.Dict[Resource, t.FrozenSet[str]]
+Resources = dict[Resource, frozenset[str]]
 
 
 def parse(document: t.Mapping[str, t.Any]) -> Resources:

@@ -65,7 +65,7 @@ class Member:
     name: str
     client_urls: tuple[str, ...]
     learner: bool
-    status: t.Optional[Status]
+    status: Status | None
     error: str
 
     @property
@@ -130,7 +130,9 @@ class Gateway:
             self._context = ssl.create_default_context(cafile=ca_file)
             self._context.load_cert_chain(cert_file, key_file)
         except (OSError, ssl.SSLError) as error:
-            raise EtcdError(f"the client certificate for etcd can't be loaded ({ca_file}, {cert_file}): {error}") from error
+            raise EtcdError(
+                f"the client certificate for etcd can't be loaded ({ca_file}, {cert_file}): {error}"
+            ) from error
 
     @classmethod
     def from_params(cls, params: t.Mapping[str, t.Any]) -> Gateway:
@@ -146,7 +148,7 @@ class Gateway:
         other._context = self._context
         return other
 
-    def post(self, path: str, body: t.Optional[t.Mapping[str, t.Any]] = None, timeout: float = TIMEOUT) -> t.Any:
+    def post(self, path: str, body: t.Mapping[str, t.Any] | None = None, timeout: float = TIMEOUT) -> t.Any:
         """Call one method of the gateway; any answer but 200 is an :class:`EtcdError`."""
         connection = http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=self._context)
         try:
@@ -221,7 +223,9 @@ class Gateway:
             for line in response:
                 frame = json.loads(line)
                 if "error" in frame:
-                    raise EtcdError(f"{self.endpoint}: the snapshot broke off: {frame['error'].get('message', frame['error'])}")
+                    raise EtcdError(
+                        f"{self.endpoint}: the snapshot broke off: {frame['error'].get('message', frame['error'])}"
+                    )
                 result = frame["result"]
                 remaining = int(result.get("remaining_bytes", 0))
                 yield base64.b64decode(result.get("blob", "")), remaining
@@ -259,7 +263,9 @@ def check_snapshot(path: str) -> SnapshotCheck:
             body.update(held[:-TRAILER_BYTES])
     trouble = ""
     if size % BLOCK_BYTES != TRAILER_BYTES:
-        trouble = f"its size, {size} bytes, is not whole blocks and a SHA-256; it is cut short or has something appended"
+        trouble = (
+            f"its size, {size} bytes, is not whole blocks and a SHA-256; it is cut short or has something appended"
+        )
     elif body.digest() != tail:
         trouble = "its content does not have the SHA-256 that etcd wrote at its end"
     return SnapshotCheck(size, whole.hexdigest(), trouble)

@@ -123,7 +123,7 @@ def wait(look: t.Callable[[], Sample], params: t.Mapping[str, t.Any]) -> Waited:
         time.sleep(max(0.0, params["interval"] - (time.monotonic() - begun)))
 
 
-def pending(waited: Waited, memory: t.Optional[dict[str, t.Any]] = None) -> dict[str, t.Any]:
+def pending(waited: Waited, memory: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
     """What a module returns to be started again. ``memory`` comes back to it in ``slice.memory``."""
     return {
         "changed": False,

@@ -35,7 +35,7 @@ class Lease:
     hostname: str
     holder: str
     address: str
-    renewed: t.Optional[datetime.datetime]
+    renewed: datetime.datetime | None
 
     def age_seconds(self, now: datetime.datetime) -> float:
         """Seconds since the last renewal, by the clock of *now*; infinite if never renewed."""
@@ -49,7 +49,7 @@ def server_id(hostname: str) -> str:
     return "apiserver-" + base64.b32encode(digest[:16]).decode().rstrip("=").lower()
 
 
-def parse_time(text: t.Optional[str]) -> t.Optional[datetime.datetime]:
+def parse_time(text: str | None) -> datetime.datetime | None:
     """A MicroTime of the API, ``2026-11-23T10:00:00.000000Z``."""
     if not text:
         return None

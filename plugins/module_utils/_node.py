@@ -8,16 +8,19 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import subprocess
+import shutil
 import tempfile
 import typing as t
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
 
 MANIFESTS = "/etc/kubernetes/manifests"
 #: Where this collection keeps on a node what outlives one task: staged and former binaries, the steps' output.
 STATE_DIRECTORY = "/var/lib/mixedversion-kubernetes"
 
 
-def running(name: str) -> t.Optional[tuple[int, list[str]]]:
+def running(name: str) -> tuple[int, list[str]] | None:
     """Process id and arguments of the oldest process called *name*, whoever started it."""
     found = []
     for entry in os.listdir("/proc"):
@@ -63,7 +66,7 @@ def read(path: str) -> str:
         return ""
 
 
-def replace(path: str, content: t.Union[str, bytes], mode: int) -> None:
+def replace(path: str, content: str | bytes, mode: int) -> None:
     """Replace *path* in one step that survives a power cut. The temporary name starts with a dot: kubelets skip it."""
     handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".mixedversion.")
     try:
@@ -89,25 +92,32 @@ def sync_directory(path: str) -> None:
         os.close(handle)
 
 
-def output(*command: str) -> str:
+def output(module: AnsibleModule, *command: str) -> str:
     """What a command prints, stripped; empty if it can't be run or fails."""
-    try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.decode(errors="replace").strip() if done.returncode == 0 else ""
+    code, text, dummy = (
+        module.run_command(list(command), handle_exceptions=False) if usable(command[0]) else (1, "", "")
+    )
+    return "" if code else str(text).strip()
 
 
-def running_version(name: str) -> str:
+def usable(command: str) -> bool:
+    """Whether there is such a command, in PATH or as a path."""
+    return shutil.which(command) is not None
+
+
+def running_version(module: AnsibleModule, name: str) -> str:
     """The version of the running process itself, though its file may have been replaced since; empty if none runs."""
     process = running(name)
-    return binary_version(f"/proc/{process[0]}/exe") if process else ""
+    return version_of(module, name, f"/proc/{process[0]}/exe") if process else ""
 
 
-def binary_version(path: str) -> str:
-    """The version a Kubernetes or etcd binary tells of itself, with ``v``; empty if it tells none."""
-    command = (path, "version", "-o", "short") if os.path.basename(path).startswith("kubeadm") else (path, "--version")
-    if os.path.basename(path).startswith("kubectl"):
-        command = (path, "version", "--client")
-    match = re.search(r"\bv?(\d+\.\d+\.\d+(?:-[0-9A-Za-z.]+)?)", output(*command))
+def binary_version(module: AnsibleModule, path: str) -> str:
+    """The version that a Kubernetes or etcd binary at *path* tells of itself, with ``v``; empty if it tells none."""
+    return version_of(module, os.path.basename(path), path)
+
+
+def version_of(module: AnsibleModule, name: str, path: str) -> str:
+    """The same for a component called *name* whose file may be called otherwise."""
+    arguments = {"kubeadm": ["version", "-o", "short"], "kubectl": ["version", "--client"]}.get(name, ["--version"])
+    match = re.search(r"\bv?(\d+\.\d+\.\d+(?:-[0-9A-Za-z.]+)?)", output(module, path, *arguments))
     return f"v{match[1]}" if match else ""

@@ -55,8 +55,8 @@ class Reader:
                 errors[asked.name] = error
         return Look(dict(self._views), self._excluded, leases, errors)
 
-    def _of(self, name: str, server: _api.Server) -> t.Callable[[], t.Optional[_discovery.ServerView]]:
-        def read() -> t.Optional[_discovery.ServerView]:
+    def _of(self, name: str, server: _api.Server) -> t.Callable[[], _discovery.ServerView | None]:
+        def read() -> _discovery.ServerView | None:
             own, own_changed = server.get_cached("/apis", _discovery.ACCEPT_NOPEER)
             merged, merged_changed = server.get_cached("/apis", _discovery.ACCEPT_MERGED)
             if name in self._views and not own_changed and not merged_changed:
@@ -75,4 +75,6 @@ def _parse(server: _api.Server, answer: _api.Answer) -> _discovery.Resources:
     try:
         return _discovery.parse(answer.json())
     except (ValueError, KeyError, TypeError) as error:
-        raise _api.ApiError(server.name, "/apis", answer.status, f"aggregated discovery can't be read: {error}") from error
+        raise _api.ApiError(
+            server.name, "/apis", answer.status, f"aggregated discovery can't be read: {error}"
+        ) from error

@@ -1,6 +1,7 @@
 #!/usr/bin/python
 # SPDX-FileCopyrightText: The mixedversion.kubernetes authors
 # SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Put a staged binary in the place of the old one, which is kept."""
 
 from __future__ import annotations
@@ -98,11 +99,11 @@ def main() -> t.NoReturn:
     params = module.params
     path, source = params["path"], params["source"]
     wanted = str(_version.parse(params["version"]))
-    before = _node.binary_version(path)
-    result = {"version_before": before, "running_version": _node.running_version(os.path.basename(path))}
+    before = _node.binary_version(module, path)
+    result = {"version_before": before, "running_version": _node.running_version(module, os.path.basename(path))}
     if before == wanted or module.check_mode:
         module.exit_json(changed=before != wanted, **result)
-    staged = _node.binary_version(source)
+    staged = _node.binary_version(module, source)
     if staged != wanted:
         module.fail_json(
             msg=f"{source} tells version {staged or 'none'}, expected {wanted}. {path} was not changed. "

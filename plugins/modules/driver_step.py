@@ -1,6 +1,7 @@
 #!/usr/bin/python
 # SPDX-FileCopyrightText: The mixedversion.kubernetes authors
 # SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Run the command that changes a node as a transient unit that outlives the controller."""
 
 from __future__ import annotations
@@ -72,39 +73,43 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _gate, _node
 
 #: $0 is the step's folder. The exit code is renamed into place, so that it is whole or not there.
-SCRIPT = '"$@" >"$0/output" 2>&1 </dev/null; code=$?; echo "$code" >"$0/exit.part"; mv "$0/exit.part" "$0/exit"; exit "$code"'
+SCRIPT = (
+    '"$@" >"$0/output" 2>&1 </dev/null; code=$?; '
+    'echo "$code" >"$0/exit.part"; mv "$0/exit.part" "$0/exit"; exit "$code"'
+)
 TAIL_LINES = 25
 
 
 class Step:
     """One named step on this node."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, module: AnsibleModule, name: str) -> None:
+        self._module = module
         self.unit = f"mixedversion-{name}.service"
         self.folder = f"{_node.STATE_DIRECTORY}/steps/{name}"
 
     def active(self) -> bool:
-        return _node.output("systemctl", "show", "--property=ActiveState", "--value", self.unit) in (
+        return _node.output(self._module, "systemctl", "show", "--property=ActiveState", "--value", self.unit) in (
             "active",
             "activating",
             "deactivating",
             "reloading",
         )
 
-    def exit_code(self) -> t.Optional[int]:
+    def exit_code(self) -> int | None:
         text = _node.read(f"{self.folder}/exit").strip()
         return int(text) if text.isdigit() else None
 
     def tail(self) -> list[str]:
         return _node.read(f"{self.folder}/output").splitlines()[-TAIL_LINES:]
 
-    def start(self, module: AnsibleModule, command: list[str]) -> None:
+    def start(self, command: list[str]) -> None:
         """Start anew; what the step of this name left before is kept once."""
         if os.path.isdir(self.folder):
             shutil.rmtree(f"{self.folder}.previous", ignore_errors=True)
             os.rename(self.folder, f"{self.folder}.previous")
         os.makedirs(self.folder, mode=0o700)
-        code, dummy, words = module.run_command(
+        code, dummy, words = self._module.run_command(
             [
                 "systemd-run",
                 f"--unit={self.unit}",
@@ -121,7 +126,9 @@ class Step:
             ]
         )
         if code:
-            module.fail_json(msg=f"The unit {self.unit} could not be started: {words.strip()}. Nothing was changed.")
+            self._module.fail_json(
+                msg=f"The unit {self.unit} could not be started: {words.strip()}. Nothing was changed."
+            )
 
 
 def progress(step: Step) -> str:
@@ -154,14 +161,14 @@ def main() -> t.NoReturn:
         supports_check_mode=True,
     )
     params = module.params
-    step = Step(params["name"])
+    step = Step(module, params["name"])
     memory = dict((params["slice"] or {}).get("memory") or {})
     if module.check_mode:
         module.exit_json(changed=True, attached=False, output=[], command=params["command"])
     if "attached" not in memory:
         memory["attached"] = step.active()
         if not memory["attached"]:
-            step.start(module, params["command"])
+            step.start(params["command"])
     waited = _gate.wait(lambda: look(step), params)
     if waited.pending:
         module.exit_json(**_gate.pending(waited, memory))
@@ -176,7 +183,8 @@ def main() -> t.NoReturn:
     code = waited.sample.data
     if code != 0:
         module.fail_json(
-            msg=f"{' '.join(params['command'])} ended with {waited.sample.progress}. Output is in {step.folder}/output:\n{words}",
+            msg=f"{' '.join(params['command'])} ended with {waited.sample.progress}. "
+            f"Output is in {step.folder}/output:\n{words}",
             exit_code=code,
             **result,
         )

@@ -1,6 +1,7 @@
 #!/usr/bin/python
 # SPDX-FileCopyrightText: The mixedversion.kubernetes authors
 # SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Read etcd's members, and judge what the cluster is after a step."""
 
 from __future__ import annotations
@@ -93,7 +94,9 @@ def quorum_gate(cluster: _etcd.Cluster, allow_outage: bool) -> _gate.Gate:
         gate.reason = f"control_plane_allow_outage: with {len(cluster.voters)} members an outage is certain"
     else:
         gate.verdict = _gate.FAILED
-        gate.next_action = "With one or two members an outage is certain: set control_plane_allow_outage: true to spend it."
+        gate.next_action = (
+            "With one or two members an outage is certain: set control_plane_allow_outage: true to spend it."
+        )
     return gate
 
 
@@ -127,14 +130,20 @@ def main() -> t.NoReturn:
     leader = next((m.label for m in cluster.members if {m.id} == cluster.leaders), "")
     healthy.verdict = _gate.FAILED if troubles else _gate.PASSED
     versions = ", ".join(f"{m.label} {m.status.version}" for m in cluster.members if m.status)
-    healthy.observed = "; ".join(troubles) or f"{len(cluster.members)} members ({versions}), leader {leader}, lag {cluster.lag()}"
+    healthy.observed = (
+        "; ".join(troubles) or f"{len(cluster.members)} members ({versions}), leader {leader}, lag {cluster.lag()}"
+    )
     gates = [healthy]
     if params["leaving"]:
         gates.append(quorum_gate(cluster, params["allow_outage"]))
         gates[-1].node = params["node"]
     if params["minimum_version"]:
         wanted = _version.parse(params["minimum_version"])
-        old = [f"{m.label} {m.status.version}" for m in cluster.members if m.status and _version.parse(m.status.version) < wanted]
+        old = [
+            f"{m.label} {m.status.version}"
+            for m in cluster.members
+            if m.status and _version.parse(m.status.version) < wanted
+        ]
         gates.append(
             _gate.Gate(
                 id="etcd_stepped",

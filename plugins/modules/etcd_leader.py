@@ -1,6 +1,7 @@
 #!/usr/bin/python
 # SPDX-FileCopyrightText: The mixedversion.kubernetes authors
 # SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Move etcd's leadership off this node."""
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ def main() -> t.NoReturn:
         cluster = gateway.cluster()
         leader = next((m for m in cluster.members if {m.id} == cluster.leaders), None)
         if leader is None:
-            module.fail_json(msg=f"Members name several leaders or none: {'; '.join(cluster.troubles())}. Nothing was changed.")
+            module.fail_json(
+                msg=f"Members name several leaders or none: {'; '.join(cluster.troubles())}. Nothing was changed."
+            )
         others = [m for m in cluster.voters if m.id != cluster.local_id and m.status and not m.status.errors]
         if leader.id != cluster.local_id or not others:
             module.exit_json(changed=False, leader=leader.label)

@@ -1,6 +1,7 @@
 #!/usr/bin/python
 # SPDX-FileCopyrightText: The mixedversion.kubernetes authors
 # SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Take a snapshot of etcd, and prove that it is whole."""
 
 from __future__ import annotations
@@ -108,7 +109,9 @@ def main() -> t.NoReturn:
         status = gateway.status()
         free = shutil.disk_usage(os.path.dirname(path)).free
         if free < 2 * status.size_bytes:
-            raise OSError(f"{free // 2**20} MiB free at {os.path.dirname(path)}, {2 * status.size_bytes // 2**20} MiB wanted")
+            raise OSError(
+                f"{free // 2**20} MiB free at {os.path.dirname(path)}, {2 * status.size_bytes // 2**20} MiB wanted"
+            )
         write(gateway, part, params["timeout"])
         check = _etcd.check_snapshot(part)
         if check.trouble:

@@ -1,6 +1,7 @@
 #!/usr/bin/python
 # SPDX-FileCopyrightText: The mixedversion.kubernetes authors
 # SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Judge, after the last node, whether the control plane is of one version."""
 
 from __future__ import annotations
@@ -85,7 +86,9 @@ def main() -> t.NoReturn:
     params = module.params
     target = _version.parse(params["version"])
     server = _api.connect(module).endpoint
-    wrong = [f"{p['name']} serves {p['version'] or p['error']}" for p in params["proxies"] if p["version"] != str(target)]
+    wrong = [
+        f"{p['name']} serves {p['version'] or p['error']}" for p in params["proxies"] if p["version"] != str(target)
+    ]
     wrong += [f"{p['name']} is not ready" for p in params["proxies"] if not p["ready"]]
     others: dict[str, str] = {}
     try:
@@ -101,7 +104,9 @@ def main() -> t.NoReturn:
     if params["kubelets"] and not wrong:
         observed += f", {len(params['hostnames'])} kubelets {target}"
     if others:
-        observed += f"; other kubelets, out of scope: {', '.join(f'{name} {version}' for name, version in others.items())}"
+        observed += (
+            f"; other kubelets, out of scope: {', '.join(f'{name} {version}' for name, version in others.items())}"
+        )
     gate = _gate.Gate(
         id="final_versions",
         verdict=_gate.FAILED if wrong else _gate.PASSED,

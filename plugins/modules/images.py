@@ -1,6 +1,7 @@
 #!/usr/bin/python
 # SPDX-FileCopyrightText: The mixedversion.kubernetes authors
 # SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Have the images on the node before anything is stopped."""
 
 from __future__ import annotations
@@ -80,7 +81,9 @@ class Runtime:
         self._crictl = shutil.which("crictl")
         self._ctr = shutil.which("ctr")
         if not self._crictl and not self._ctr:
-            module.fail_json(msg="Neither crictl nor ctr is installed, so this node's images can't be listed. Install cri-tools.")
+            module.fail_json(
+                msg="Neither crictl nor ctr is installed, so this node's images can't be listed. Install cri-tools."
+            )
 
     def present(self) -> set[str]:
         if self._crictl:
@@ -128,7 +131,7 @@ def main() -> t.NoReturn:
     params = module.params
     images = list(params["images"])
     # In check mode the target's kubeadm may not be there yet: then its list can't be had, and nothing is claimed.
-    if params["kubeadm"] and _node.binary_version(params["kubeadm"]):
+    if params["kubeadm"] and _node.binary_version(module, params["kubeadm"]):
         images += kubeadm_images(module)
     runtime = Runtime(module)
     missing = sorted(set(images) - runtime.present())
@@ -138,14 +141,17 @@ def main() -> t.NoReturn:
     verdict = _gate.FAILED if troubles else _gate.PASSED
     observed = "; ".join(f"{image} can't be pulled: {words}" for image, words in troubles.items())
     if not observed:
-        observed = f"{len(images)} images" + (f", {len(missing)} {'to pull' if module.check_mode else 'pulled'}" if missing else "")
+        observed = f"{len(images)} images" + (
+            f", {len(missing)} {'to pull' if module.check_mode else 'pulled'}" if missing else ""
+        )
     gate = _gate.Gate(
         id="images",
         node=params["node"],
         verdict=verdict,
         observed=observed,
         expected="each image is on the node before the component that needs it is stopped",
-        next_action="Make the registry reachable from the node, or import the image named into the runtime's namespace k8s.io.",
+        next_action="Make the registry reachable from the node, "
+        "or import the image named into the runtime's namespace k8s.io.",
     )
     etcd = next((image for image in images if image.rpartition("/")[2].startswith("etcd:")), "")
     module.exit_json(

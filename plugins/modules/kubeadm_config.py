@@ -1,6 +1,7 @@
 #!/usr/bin/python
 # SPDX-FileCopyrightText: The mixedversion.kubernetes authors
 # SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Read kubeadm's ClusterConfiguration, and keep an API server flag in it."""
 
 from __future__ import annotations
@@ -48,6 +49,10 @@ kubernetes_version:
   description: The version kubeadm has recorded.
   returned: always
   type: str
+image_repository:
+  description: The repository of the control plane's images.
+  returned: always
+  type: str
 feature_gates:
   description: kubeadm's own feature gates.
   returned: always
@@ -80,7 +85,9 @@ def with_flags(configuration: dict[str, t.Any], flags: t.Mapping[str, str]) -> b
 
 def main() -> t.NoReturn:
     module = AnsibleModule(
-        argument_spec=_gate.argument_spec(_api.argument_spec(), {"apiserver_extra_args": {"type": "dict", "default": {}}}),
+        argument_spec=_gate.argument_spec(
+            _api.argument_spec(), {"apiserver_extra_args": {"type": "dict", "default": {}}}
+        ),
         supports_check_mode=True,
     )
     server = _api.connect(module).endpoint
@@ -108,6 +115,7 @@ def main() -> t.NoReturn:
         changed=changed,
         text=after,
         kubernetes_version=configuration.get("kubernetesVersion", ""),
+        image_repository=configuration.get("imageRepository", ""),
         feature_gates=configuration.get("featureGates") or {},
         diff={"before": before, "after": after, "before_header": "kubeadm-config", "after_header": "kubeadm-config"},
     )

@@ -1,6 +1,7 @@
 #!/usr/bin/python
 # SPDX-FileCopyrightText: The mixedversion.kubernetes authors
 # SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Read what a control plane node runs and where its files are."""
 
 from __future__ import annotations
@@ -113,15 +114,15 @@ def apiserver_flags() -> dict[str, str]:
     return {name: found[name] for name in FLAGS if name in found}
 
 
-def component_versions(driver: str, paths: t.Mapping[str, str]) -> dict[str, str]:
+def component_versions(module: AnsibleModule, paths: t.Mapping[str, str]) -> dict[str, str]:
     """By image tag where a kubelet runs them, by the binary otherwise."""
     found = {}
     for name in SERVERS:
-        if driver == "kubeadm":
+        if module.params["driver"] == "kubeadm":
             tag = _node.manifest_image(_node.read(f"{_node.MANIFESTS}/{name}.yaml")).rpartition(":")[2]
             found[name] = tag if name != "etcd" else tag.partition("-")[0]
         else:
-            found[name] = _node.binary_version(paths[name]) if name in paths else ""
+            found[name] = _node.binary_version(module, paths[name]) if name in paths else ""
     return found
 
 
@@ -151,7 +152,7 @@ def folder_bytes(path: str) -> int:
     return total
 
 
-def free(path: str) -> t.Optional[dict[str, t.Any]]:
+def free(path: str) -> dict[str, t.Any] | None:
     if not os.path.isdir(path):
         return None
     status = os.statvfs(path)
@@ -160,7 +161,9 @@ def free(path: str) -> t.Optional[dict[str, t.Any]]:
 
 def certificates(found: t.Mapping[str, str]) -> list[dict[str, str]]:
     """The public certificates that an upgrade or a peer needs; a kubelet's file holds its key too, which stays here."""
-    paths = [found.get(name, "") for name in ("tls-cert-file", "etcd-certfile", "proxy-client-cert-file", "client-ca-file")]
+    paths = [
+        found.get(name, "") for name in ("tls-cert-file", "etcd-certfile", "proxy-client-cert-file", "client-ca-file")
+    ]
     paths += ["/etc/kubernetes/pki/etcd/server.crt", "/etc/kubernetes/pki/etcd/peer.crt"]
     paths += ["/var/lib/kubelet/pki/kubelet-client-current.pem"]
     result = []
@@ -185,11 +188,11 @@ def main() -> t.NoReturn:
     paths = binaries(driver)
     process = _node.running("etcd")
     data = _node.flags(process[1]).get("data-dir", "/var/lib/etcd") if process else "/var/lib/etcd"
-    components = component_versions(driver, paths)
+    components = component_versions(module, paths)
     if "kubelet" in paths:
-        components["kubelet"] = _node.binary_version(paths["kubelet"])
+        components["kubelet"] = _node.binary_version(module, paths["kubelet"])
     if "kubeadm" in paths:
-        components["kubeadm"] = _node.binary_version(paths["kubeadm"])
+        components["kubeadm"] = _node.binary_version(module, paths["kubeadm"])
     module.exit_json(
         changed=False,
         hostname=socket.gethostname(),

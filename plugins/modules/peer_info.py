@@ -1,6 +1,7 @@
 #!/usr/bin/python
 # SPDX-FileCopyrightText: The mixedversion.kubernetes authors
 # SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 """From one node to every peer: the way a server would go to proxy a request."""
 
 from __future__ import annotations
@@ -135,7 +136,11 @@ def reach(peer: t.Mapping[str, str], context: ssl.SSLContext, timeout: float) ->
     except ConnectionRefusedError:
         found.update(stage=connection.stage, error=f"{peer['address']} refuses connections")
     except (socket.timeout, TimeoutError):
-        what = "the packets are dropped on the way, or the host is down" if connection.stage == "tcp" else "it does not answer"
+        what = (
+            "the packets are dropped on the way, or the host is down"
+            if connection.stage == "tcp"
+            else "it does not answer"
+        )
         found.update(stage=connection.stage, error=f"no answer from {peer['address']} in {timeout:g} s: {what}")
     except (OSError, http.client.HTTPException) as error:
         found.update(stage=connection.stage, error=f"{peer['address']}: {error}")
@@ -183,7 +188,9 @@ def main() -> t.NoReturn:
             node=params["node"],
             peer=peer["name"],
             verdict=_gate.FAILED if peer["error"] else _gate.PASSED,
-            observed=f"{peer['stage']}: {peer['error']}" if peer["error"] else f"200 in {peer['seconds'] * 1000:.0f} ms",
+            observed=f"{peer['stage']}: {peer['error']}"
+            if peer["error"]
+            else f"200 in {peer['seconds'] * 1000:.0f} ms",
             expected=f"TCP, TLS as {SERVER_NAME}, and 200 to the front proxy's certificate",
             next_action={
                 "tcp": "Open the way between the two nodes, or correct --peer-advertise-ip and -port.",

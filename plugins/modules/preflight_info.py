@@ -1,6 +1,7 @@
 #!/usr/bin/python
 # SPDX-FileCopyrightText: The mixedversion.kubernetes authors
 # SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Judge, before anything is changed, whether the upgrade can go through; and say what it has to do."""
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ short_description: Judge whether an upgrade can go through, and what it has to d
 version_added: 0.1.0
 description:
   - Holds the servers, Nodes and etcd members as they are against the target version.
-  - Gates C(version_hop), C(version_skew), C(servers_ready), C(nodes_ready), C(etcd_version), C(disk_space),
-    C(kubeadm_config), and C(certificates_valid), which is judged on the controller.
+  - Gates C(version_hop), C(version_skew), C(servers_ready), C(feature_gates), C(nodes_ready), C(etcd_version),
+    C(disk_space), C(kubeadm_config), and C(certificates_valid), which is judged on the controller.
   - A check that breaks is a failed gate of its own and hides no other.
 author:
   - The mixedversion.kubernetes authors (@mixedversion)
@@ -70,7 +71,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 work:
-  description: By node, whether its etcd is to be stepped, its proxy enabled, its control plane and its kubelet upgraded.
+  description: By node, whether etcd is to be stepped, the proxy enabled, the control plane and the kubelet upgraded.
   returned: always
   type: dict
 gates:
@@ -86,7 +87,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _api, _gate, _version
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _api, _gate, _metrics, _version
 
 #: etcd's own upgrade guide to 3.7 wants every member at this or later first.
 ETCD_BEFORE_3_7 = _version.parse("3.6.11")
@@ -116,13 +117,17 @@ def version_hop(params: Params) -> _gate.Gate:
         gate.next_action = f"Name {newest} or later; a control plane is not downgraded."
     elif hops > 1:
         gate.verdict = _gate.FAILED
-        gate.next_action = f"Upgrade to the newest patch of {oldest.major}.{oldest.minor + 1} first; no minor may be skipped."
+        gate.next_action = (
+            f"Upgrade to the newest patch of {oldest.major}.{oldest.minor + 1} first; no minor may be skipped."
+        )
     return gate
 
 
 def servers_ready(params: Params) -> _gate.Gate:
     troubles = [
-        f"{p['name']}: {p['error'] or 'not ready, ' + ', '.join(p['unready'])}" for p in params["proxies"] if not p["ready"]
+        f"{p['name']}: {p['error'] or 'not ready, ' + ', '.join(p['unready'])}"
+        for p in params["proxies"]
+        if not p["ready"]
     ]
     return _gate.Gate(
         id="servers_ready",
@@ -130,6 +135,17 @@ def servers_ready(params: Params) -> _gate.Gate:
         observed="; ".join(troubles) or f"{len(params['proxies'])} servers ready",
         expected="every server answers /readyz with 200 at its own address",
         next_action="Mend the server named; an upgrade starts from a control plane that is whole.",
+    )
+
+
+def feature_gates(params: Params) -> _gate.Gate:
+    off = [p["name"] for p in params["proxies"] if not p["error"] and not p["gate"]]
+    return _gate.Gate(
+        id="feature_gates",
+        verdict=_gate.FAILED if off else _gate.PASSED,
+        observed=f"{_metrics.GATE} is {'off on ' + ', '.join(off) if off else 'on everywhere'}",
+        expected=f"{_metrics.GATE} on, which is the default from 1.36",
+        next_action="Take it out of --feature-gates or raise --emulated-version. A 1.35 cluster is not covered yet.",
     )
 
 
@@ -151,7 +167,10 @@ def etcd_version(params: Params) -> _gate.Gate:
             gate.next_action = f"Set control_plane_etcd_step_image to an image of {ETCD_BEFORE_3_7} or a later 3.6."
     elif old:
         gate.verdict = _gate.FAILED
-        gate.next_action = "Set control_plane_etcd_step_image (or, with the driver systemd, control_plane_etcd_step_binary), or accept etcd_version."
+        gate.next_action = (
+            "Set control_plane_etcd_step_image (or, with the driver systemd, control_plane_etcd_step_binary), "
+            "or accept etcd_version."
+        )
     return gate
 
 
@@ -222,7 +241,9 @@ def kubeadm_config(params: Params, server: _api.Server) -> _gate.Gate:
         gate.verdict, gate.reason, gate.observed = _gate.SKIPPED, "the driver is not kubeadm", "not read"
         return gate
     document = server.get("/api/v1/namespaces/kube-system/configmaps/kubeadm-config")
-    gate.observed = "it is there" if "ClusterConfiguration" in document.get("data", {}) else "it has no ClusterConfiguration"
+    gate.observed = (
+        "it is there" if "ClusterConfiguration" in document.get("data", {}) else "it has no ClusterConfiguration"
+    )
     if gate.observed != "it is there":
         gate.verdict, gate.next_action = _gate.FAILED, "Upload it with kubeadm init phase upload-config kubeadm."
     return gate
@@ -254,12 +275,12 @@ def work(params: Params, items: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, 
             "proxy": proxies[name]["state"] in ("off", "gate_only"),
             "control_plane": bool(behind) or not version or _version.parse(version) != target,
             "kubelet": bool(params["kubelets"])
-            and _version.parse(kubelets.get(node["hostname"], params["version"])) != target,
+            and _version.parse(kubelets.get(node["hostname"]) or params["version"]) != target,
         }
     return result
 
 
-def guarded(gate_id: str, check: t.Callable[[], t.Union[_gate.Gate, list[_gate.Gate]]]) -> list[_gate.Gate]:
+def guarded(gate_id: str, check: t.Callable[[], _gate.Gate | list[_gate.Gate]]) -> list[_gate.Gate]:
     """Run one check; what it raises is a failed gate, so that it hides no other."""
     begun = time.monotonic()
     try:
@@ -295,12 +316,13 @@ def main() -> t.NoReturn:
     params = module.params
     server = _api.connect(module).endpoint
 
-    @functools.lru_cache(maxsize=None)
+    @functools.cache
     def items() -> list[dict[str, t.Any]]:
         return list(server.get("/api/v1/nodes").get("items") or [])
 
     gates = guarded("version_hop", lambda: version_hop(params))
     gates += guarded("servers_ready", lambda: servers_ready(params))
+    gates += guarded("feature_gates", lambda: feature_gates(params))
     gates += guarded("nodes_ready", lambda: node_objects(params, items))
     gates += guarded("etcd_version", lambda: etcd_version(params))
     gates += guarded("disk_space", lambda: disk_space(params))

@@ -1,6 +1,7 @@
 #!/usr/bin/python
 # SPDX-FileCopyrightText: The mixedversion.kubernetes authors
 # SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Prove, request by request, that the old servers proxy what only the new ones serve."""
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ version_added: 0.1.0
 description:
   - Finds every resource that some server serves itself and another one lacks, and lists it from each server that lacks
     it, with and without the header C(x-kubernetes-peer-proxied).
-  - A pair of resource and server passes only if the local answer is 404, the proxied one 200 every time, the server's own
-    count of rerouted requests rose by exactly the requests sent, and every capable peer is shown to have served some.
+  - A pair of resource and server passes only if the local answer is 404, the proxied one 200 every time, the server's
+    own count of rerouted requests rose by exactly the requests sent, and every capable peer is shown to have served
+    some.
   - A proxying server picks one capable peer at random, and a peer's count has no source. So one source is asked at a
     time, and a round counts only if the peers' deltas add up to the requests sent.
   - Where no clean round can be had, because other clients ask for the same resource, the count of the source alone
@@ -69,7 +71,7 @@ BURST = 8
 #: Rounds until attribution is given up: every capable peer must be seen, and each round must be clean.
 ROUNDS = 6
 
-Metrics = t.Mapping[str, t.List[_metrics.Sample]]
+Metrics = t.Mapping[str, list[_metrics.Sample]]
 
 
 @dataclasses.dataclass
@@ -275,7 +277,8 @@ def main() -> t.NoReturn:
         node=params["node"],
         verdict=verdict,
         observed=observed,
-        expected="404 locally and 200 proxied for each such resource, counted as rerouted, each capable peer serving some",
+        expected="404 locally and 200 proxied for each such resource, counted as rerouted, "
+        "each capable peer serving some",
         next_action="Give the kubeconfig's user the right named, or check that the server named reaches each peer that "
         "has the resource; then start the playbook again.",
         elapsed_seconds=round(time.monotonic() - begun, 3),

@@ -1,6 +1,7 @@
 #!/usr/bin/python
 # SPDX-FileCopyrightText: The mixedversion.kubernetes authors
 # SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Ask every server directly what it is and how its Mixed Version Proxy stands."""
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ module: proxy_info
 short_description: How the Mixed Version Proxy stands on every API server
 version_added: 0.1.0
 description:
-  - Asks every server of a cluster directly for its version, its readiness, the gate C(UnknownVersionInteroperabilityProxy),
-    the hook that shows a configured proxy, and the proxy's counters; and reads its identity Lease.
+  - Asks every server of a cluster directly for its version, its readiness, the gate
+    C(UnknownVersionInteroperabilityProxy), the hook that shows a configured proxy, and the proxy's counters; and reads
+    its identity Lease.
   - With O(inventory), each host is mapped to exactly one server, which is the gate C(inventory_matches_servers).
 author:
   - The mixedversion.kubernetes authors (@mixedversion)
@@ -65,7 +67,10 @@ proxies:
     ready: {description: Whether C(/readyz) answers 200., type: bool, returned: always}
     gate: {description: Whether the feature gate is on., type: bool, returned: always}
     hook: {description: Whether the proxy's start hook is there and ok., type: bool, returned: always}
-    state: {description: "V(off), V(gate_only) (gate on, proxy inert), V(on) or V(impaired).", type: str, returned: always}
+    state:
+      description: V(off), V(gate_only) (gate on, proxy inert), V(on) or V(impaired).
+      type: str
+      returned: always
     reason: {description: Why it is in that state., type: str, returned: always}
     counters: {description: The proxy's counters since the server started., type: dict, returned: always}
     error: {description: "Why the server could not be asked; empty when it could.", type: str, returned: always}
@@ -76,6 +81,7 @@ gates:
   elements: dict
 """
 
+import functools
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -92,7 +98,7 @@ def look(server: _api.Server) -> dict[str, t.Any]:
     ready = server.request("GET", "/readyz?verbose")
     lines = ready.body.decode(errors="replace").splitlines()
     samples = _metrics.parse(server.get_text("/metrics"), (_metrics.FEATURE_ENABLED, *COUNTERS))
-    gate = _metrics.total(samples, _metrics.FEATURE_ENABLED, name=_metrics.GATE) == 1
+    gate = _metrics.total(samples, _metrics.FEATURE_ENABLED, **{"name": _metrics.GATE}) == 1
     hook = any(line.startswith(f"[+]{HOOK} ") for line in lines)
     broken = any(line.startswith(f"[-]{HOOK} ") for line in lines)
     if broken:
@@ -142,16 +148,22 @@ def match(inventory: list[dict[str, str]], leases: list[_leases.Lease]) -> tuple
     for host in inventory:
         lease = by_hostname.get(host["hostname"])
         if lease is None:
-            troubles.append(f"{host['name']} (host name {host['hostname']}) has no identity Lease, so no server runs there")
+            troubles.append(
+                f"{host['name']} (host name {host['hostname']}) has no identity Lease, so no server runs there"
+            )
         elif lease.name in [other.name for other in found.values()]:
             troubles.append(f"{host['name']} is a second host for the server {lease.hostname}")
         else:
             found[host["name"]] = lease
             if not (host["address"] or lease.address):
-                troubles.append(f"{host['name']}: its Lease tells no address; set control_plane_api_address for this host")
+                troubles.append(
+                    f"{host['name']}: its Lease tells no address; set control_plane_api_address for this host"
+                )
     known = {host["hostname"] for host in inventory}
     troubles += [
-        f"the server {lease.hostname or lease.name} is not in the inventory" for lease in leases if lease.hostname not in known
+        f"the server {lease.hostname or lease.name} is not in the inventory"
+        for lease in leases
+        if lease.hostname not in known
     ]
     return found, troubles
 
@@ -206,7 +218,7 @@ def main() -> t.NoReturn:
         for name, lease in matched.items()
         if addresses.get(name) or lease.address
     }
-    answers = _api.at_once({name: (lambda s=cluster.server(target): look(s)) for name, target in asked.items()})
+    answers = _api.at_once({name: functools.partial(look, cluster.server(target)) for name, target in asked.items()})
     proxies = []
     for name, lease in matched.items():
         answer = answers.get(name) or nothing("its Lease tells no address")

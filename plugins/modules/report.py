@@ -1,6 +1,7 @@
 #!/usr/bin/python
 # SPDX-FileCopyrightText: The mixedversion.kubernetes authors
 # SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Begin a run, tell its journal what happens, and write its report."""
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ author:
   - The mixedversion.kubernetes authors (@mixedversion)
 attributes:
   action:
-    description: Indicates this has a corresponding action plugin so some parts of the options can be executed on the controller.
+    description: >-
+      Indicates this has a corresponding action plugin so some parts of the options can be executed on the controller.
     support: full
   check_mode:
     description: Can run in check_mode and return changed status prediction without modifying target.
@@ -115,9 +117,27 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
+    "state": {"type": "str", "choices": ["started", "running", "finished"], "default": "running"},
+    "run_directory": {"type": "path"},
+    "report_directory": {"type": "path"},
+    "playbook": {"type": "str", "default": ""},
+    "target": {"type": "str", "default": ""},
+    "phase": {"type": "str"},
+    "node": {"type": "str", "default": ""},
+    "changed": {"type": "str"},
+    "nodes": {"type": "list", "elements": "str"},
+    "cluster": {"type": "dict"},
+    "proxies": {"type": "list", "elements": "dict"},
+    "backup": {"type": "dict"},
+    "result": {"type": "str", "choices": ["succeeded", "failed"]},
+    "next_action": {"type": "str", "default": ""},
+}
+
 
 def main() -> t.NoReturn:
-    AnsibleModule(argument_spec={}).fail_json(msg="report works on the controller, through its action plug-in.")
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    module.fail_json(msg="report works on the controller, through its action plug-in.")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 #!/usr/bin/python
 # SPDX-FileCopyrightText: The mixedversion.kubernetes authors
 # SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Give a component that systemd runs further flags, by a drop-in of its own."""
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def main() -> t.NoReturn:
     )
     params = module.params
     unit = params["unit"]
-    command = exec_start(_node.output("systemctl", "cat", unit))
+    command = exec_start(_node.output(module, "systemctl", "cat", unit))
     if not command:
         module.fail_json(msg=f"systemd knows no ExecStart of {unit}. Expected the unit that runs the component.")
     path = f"/etc/systemd/system/{unit}.d/50-mixedversion.conf"

@@ -1,6 +1,7 @@
 #!/usr/bin/python
 # SPDX-FileCopyrightText: The mixedversion.kubernetes authors
 # SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Wait until every server knows what all servers serve."""
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _api, _discovery, _gate, _views
 
 
-def judge(look: _views.Look, expected_leases: t.Optional[list[str]]) -> _gate.Sample:
+def judge(look: _views.Look, expected_leases: list[str] | None) -> _gate.Sample:
     """Whether this one look shows convergence, and in a few words what it shows."""
     if look.errors:
         return _gate.Sample(False, "; ".join(str(error) for error in look.errors.values()), data=look)
@@ -75,10 +76,12 @@ def judge(look: _views.Look, expected_leases: t.Optional[list[str]]) -> _gate.Sa
     missing = {name: found for name, found in _discovery.missing(look.views, look.excluded).items() if found}
     if missing:
         words = [
-            f"{name} lacks {len(found)} ({', '.join(str(r) for r in found[:2])}{', ...' if len(found) > 2 else ''})"
+            f"{name} lacks {len(found)} ({', '.join(map(str, found[:2]))}{', ...' if len(found) > 2 else ''})"
             for name, found in missing.items()
         ]
-        return _gate.Sample(False, f"{len(look.views) - len(missing)} of {len(look.views)} converged; " + "; ".join(words), data=look)
+        return _gate.Sample(
+            False, "; ".join([f"{len(look.views) - len(missing)} of {len(look.views)} converged", *words]), data=look
+        )
     union = {resource for view in look.views.values() for resource in _discovery.without(view.own, look.excluded)}
     return _gate.Sample(True, f"all {len(look.views)} servers know all {len(union)} resources", data=look)
 
@@ -104,7 +107,8 @@ def main() -> t.NoReturn:
         node=params["node"],
         verdict=_gate.FAILED if waited.timed_out else _gate.PASSED,
         observed=waited.sample.progress,
-        expected=f"every server's merged discovery covers all servers' own, {params['stable_samples']} samples in a row",
+        expected="every server's merged discovery covers all servers' own, "
+        f"{params['stable_samples']} samples in a row",
         next_action="Check that the server named reaches its peers and that its log shows no errors syncing peer "
         "discovery; then start the playbook again.",
         elapsed_seconds=waited.elapsed_seconds,
@@ -121,7 +125,12 @@ def main() -> t.NoReturn:
             for name, view in look.views.items()
         },
         differences=[
-            {"resource": str(d.resource), "capable": list(d.capable), "lacking": list(d.lacking), "listable": d.listable}
+            {
+                "resource": str(d.resource),
+                "capable": list(d.capable),
+                "lacking": list(d.lacking),
+                "listable": d.listable,
+            }
             for d in _discovery.differences(look.views, look.excluded)
         ],
     )

@@ -1,6 +1,7 @@
 #!/usr/bin/python
 # SPDX-FileCopyrightText: The mixedversion.kubernetes authors
 # SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Wait until this node's etcd member is back and has caught up."""
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _et
 MAX_LAG = 1000
 
 
-def look(gateway: _etcd.Gateway, version: t.Optional[str]) -> _gate.Sample:
+def look(gateway: _etcd.Gateway, version: str | None) -> _gate.Sample:
     try:
         cluster = gateway.cluster()
     except _etcd.EtcdError as error:
@@ -63,7 +64,9 @@ def look(gateway: _etcd.Gateway, version: t.Optional[str]) -> _gate.Sample:
     if troubles:
         return _gate.Sample(False, "; ".join(troubles))
     lag = cluster.lag()
-    words = f"etcd {local.status.version if local.status else ''}, {len(cluster.members)} members, one leader, lag {lag}"
+    words = (
+        f"etcd {local.status.version if local.status else ''}, {len(cluster.members)} members, one leader, lag {lag}"
+    )
     return _gate.Sample(lag <= MAX_LAG, words)
 
 

@@ -1,6 +1,7 @@
 #!/usr/bin/python
 # SPDX-FileCopyrightText: The mixedversion.kubernetes authors
 # SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Wait until one server is really the new process, of the version wanted, and ready."""
 
 from __future__ import annotations
@@ -94,7 +95,9 @@ def look(server: _api.Server, params: t.Mapping[str, t.Any]) -> _gate.Sample:
     hook = f"[+]{HOOK} ok" in ready.body.decode(errors="replace")
     if params["proxy"] is not None and hook != params["proxy"]:
         return _gate.Sample(False, f"ready as {version}, the proxy's hook is {'there' if hook else 'missing'}")
-    words = f"{version} ready" + (", a new process" if params["previous_holder"] else "") + (", proxy on" if hook else "")
+    words = (
+        f"{version} ready" + (", a new process" if params["previous_holder"] else "") + (", proxy on" if hook else "")
+    )
     return _gate.Sample(True, words, data=lease.holder)
 
 

@@ -22,7 +22,7 @@ from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _ru
 NEVER_ACCEPTED = frozenset(["backup_verified"])
 
 
-class GateAction(ActionBase):  # type: ignore[misc]  # ansible-core ships no type information
+class GateAction(ActionBase):
     """The action plug-in behind the collection's modules."""
 
     _supports_check_mode = True
@@ -32,7 +32,7 @@ class GateAction(ActionBase):  # type: ignore[misc]  # ansible-core ships no typ
     #: What the journal calls a change this module made; empty: changes of it are not told.
     change = ""
 
-    def run(self, tmp: t.Any = None, task_vars: t.Optional[dict[str, t.Any]] = None) -> dict[str, t.Any]:
+    def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         super().run(tmp, task_vars)
         task_vars = task_vars or {}
         arguments = dict(self._task.args)
@@ -63,11 +63,15 @@ class GateAction(ActionBase):  # type: ignore[misc]  # ansible-core ships no typ
                 run.append({"event": "stopping", "gate": broken[0]["id"], "node": broken[0]["node"]})
         return result
 
-    def before(self, arguments: dict[str, t.Any], run: t.Optional[_run.Run], task_vars: dict[str, t.Any]) -> None:
+    def before(self, arguments: dict[str, t.Any], run: _run.Run | None, task_vars: dict[str, t.Any]) -> None:
         """Look at or change the arguments before the module is started. Raise to refuse."""
 
     def after(
-        self, arguments: dict[str, t.Any], run: t.Optional[_run.Run], result: dict[str, t.Any], task_vars: dict[str, t.Any]
+        self,
+        arguments: dict[str, t.Any],
+        run: _run.Run | None,
+        result: dict[str, t.Any],
+        task_vars: dict[str, t.Any],
     ) -> None:
         """Judge here what only the controller can judge, by adding to the result."""
 
@@ -121,7 +125,7 @@ class GateAction(ActionBase):  # type: ignore[misc]  # ansible-core ships no typ
             self._display.display(text)
 
     @staticmethod
-    def _words(broken: t.Sequence[t.Mapping[str, t.Any]], run: t.Optional[_run.Run]) -> str:
+    def _words(broken: t.Sequence[t.Mapping[str, t.Any]], run: _run.Run | None) -> str:
         lines = []
         for gate in broken:
             where = (f" on {gate['node']}" if gate["node"] else "") + (f" to {gate['peer']}" if gate["peer"] else "")

@@ -14,19 +14,21 @@ _TEMPLATE = """\
 
 | | |
 |---|---|
-| run | {{ run.id }}{{ " (check mode)" if run.check_mode }}{{ ", resumes " ~ run.resumes if run.resumes }} |
-| playbook | {{ run.playbook }} |
-| cluster | {{ cluster.name }} ({{ cluster.uid }}) |
-| from, to | {{ cluster.version_before }} to {{ cluster.version_target }} |
-| started, finished | {{ run.started }}, {{ run.finished or "not yet" }} |
+{{ row("run", run.id ~ (" (check mode)" if run.check_mode else "")
+       ~ (", resumes " ~ run.resumes if run.resumes else "")) }}
+{{ row("playbook", run.playbook) }}
+{{ row("cluster", cluster.name ~ " (" ~ cluster.uid ~ ")") }}
+{{ row("from, to", cluster.version_before ~ " to " ~ cluster.version_target) }}
+{{ row("started, finished", run.started ~ ", " ~ (run.finished or "not yet")) }}
 {% if run.failed_gate %}
-| failed gate | {{ run.failed_gate }}{{ " on " ~ run.failed_node if run.failed_node }} |
+{{ row("failed gate", run.failed_gate ~ (" on " ~ run.failed_node if run.failed_node else "")) }}
 {% endif %}
 {% if run.next_action %}
-| next action | {{ run.next_action | cell }} |
+{{ row("next action", run.next_action) }}
 {% endif %}
 {% if backup %}
-| backup | {{ "verified" if backup.verified else "NOT verified" }}, {{ backup.size_bytes }} bytes, revision {{ backup.revision }}, sha256 {{ backup.sha256 }} |
+{{ row("backup", ("verified" if backup.verified else "NOT verified") ~ ", " ~ backup.size_bytes
+       ~ " bytes, revision " ~ backup.revision ~ ", sha256 " ~ backup.sha256) }}
 {% endif %}
 
 ## Servers
@@ -34,19 +36,20 @@ _TEMPLATE = """\
 | server | address | before | after | proxy before | proxy after |
 |---|---|---|---|---|---|
 {% for server in cluster.servers %}
-| {{ server.name }} | {{ server.address }} | {{ server.version_before }} | {{ server.version_after }} | {{ server.proxy_before }} | {{ server.proxy_after }} |
+{{ row(server.name, server.address, server.version_before, server.version_after, server.proxy_before,
+       server.proxy_after) }}
 {% endfor %}
 
 ## Proxied reads
-{% if probes %}
 
+{% if probes %}
 | resource | via | served by | verdict | local | proxied | requests | rerouted |
 |---|---|---|---|---|---|---|---|
 {% for probe in probes %}
-| {{ probe.group }}/{{ probe.version }}/{{ probe.resource }} | {{ probe.via }} | {{ probe.served_by | join(", ") }} | {{ probe.verdict }} | {{ probe.status_local }} | {{ probe.status_proxied }} | {{ probe.requests }} | {{ probe.rerouted_delta | int }} |
+{{ row(probe.group ~ "/" ~ probe.version ~ "/" ~ probe.resource, probe.via, probe.served_by | join(", "),
+       probe.verdict, probe.status_local, probe.status_proxied, probe.requests, probe.rerouted_delta | int) }}
 {% endfor %}
 {% else %}
-
 None was exercised: no server served a resource that another one lacked while this run looked.
 {% endif %}
 
@@ -55,7 +58,8 @@ None was exercised: no server served a resource that another one lacked while th
 | gate | node | verdict | observed | expected |
 |---|---|---|---|---|
 {% for gate in gates %}
-| {{ gate.id }} | {{ gate.node }}{{ " to " ~ gate.peer if gate.peer }} | {{ gate.verdict }}{{ " (" ~ gate.reason ~ ")" if gate.verdict == "accepted" }} | {{ gate.observed | cell }} | {{ gate.expected | cell }} |
+{{ row(gate.id, gate.node ~ (" to " ~ gate.peer if gate.peer else ""),
+       gate.verdict ~ (" (" ~ gate.reason ~ ")" if gate.reason else ""), gate.observed, gate.expected) }}
 {% endfor %}
 
 ## Time
@@ -63,24 +67,24 @@ None was exercised: no server served a resource that another one lacked while th
 | node | phase | seconds | changed | verdict |
 |---|---|---|---|---|
 {% for phase in phases %}
-| the cluster | {{ phase.name }} | {{ "%.1f" | format(phase.elapsed_seconds or 0) }} | {{ phase.changed }} | {{ phase.verdict }} |
+{{ row("the cluster", phase.name, "%.1f" | format(phase.elapsed_seconds or 0), phase.changed, phase.verdict) }}
 {% endfor %}
 {% for node in nodes %}
 {% for phase in node.phases %}
-| {{ node.name }} | {{ phase.name }} | {{ "%.1f" | format(phase.elapsed_seconds or 0) }} | {{ phase.changed }} | {{ phase.verdict }} |
+{{ row(node.name, phase.name, "%.1f" | format(phase.elapsed_seconds or 0), phase.changed, phase.verdict) }}
 {% endfor %}
 {% endfor %}
 """
 
 
-def _cell(text: t.Any) -> str:
-    """A text that cannot break out of its table cell."""
-    return str(text).replace("\n", " ").replace("|", "\\|")
+def row(*cells: t.Any) -> str:
+    """One row of a table; no text can break out of its cell."""
+    return "| " + " | ".join(str(cell).replace("\n", " ").replace("|", "\\|") for cell in cells) + " |"
 
 
 def render(report: t.Mapping[str, t.Any]) -> str:
     """The whole report as one Markdown document."""
     # Markdown, not HTML; there is nothing to escape but the cell's bar.
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, autoescape=False)
-    environment.filters["cell"] = _cell
+    environment.globals["row"] = row
     return environment.from_string(_TEMPLATE).render(**report)

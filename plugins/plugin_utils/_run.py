@@ -30,21 +30,59 @@ JOURNAL = "journal.jsonl"
 
 #: Every gate id there is; accepting any other is an error.
 GATE_IDS = frozenset(
-    """
-    inventory_matches_servers version_hop version_skew servers_ready nodes_ready etcd_healthy etcd_version etcd_flags
-    certificates_valid disk_space kubeadm_config feature_gates component_flags removed_apis deprecated_apis
-    crd_stored_versions webhooks apiservices disruption_budgets pending_csrs images packages load_balancer
-    component_endpoints manifest_drift patches_present rights kubelet_client_binding clock_skew
-    lock backup_verified etcd_stepped proxy_enabled peers_reachable peers_fetched quorum_after_step server_is_target
-    etcd_member_caught_up convergence requests_proxied leases_fresh user_probes availability_budget final_versions
-    """.split()
+    [
+        "inventory_matches_servers",
+        "version_hop",
+        "version_skew",
+        "servers_ready",
+        "nodes_ready",
+        "etcd_healthy",
+        "etcd_version",
+        "etcd_flags",
+        "certificates_valid",
+        "disk_space",
+        "kubeadm_config",
+        "feature_gates",
+        "component_flags",
+        "removed_apis",
+        "deprecated_apis",
+        "crd_stored_versions",
+        "webhooks",
+        "apiservices",
+        "disruption_budgets",
+        "pending_csrs",
+        "images",
+        "packages",
+        "load_balancer",
+        "component_endpoints",
+        "manifest_drift",
+        "patches_present",
+        "rights",
+        "kubelet_client_binding",
+        "clock_skew",
+        "lock",
+        "backup_verified",
+        "etcd_stepped",
+        "proxy_enabled",
+        "peers_reachable",
+        "peers_fetched",
+        "quorum_after_step",
+        "server_is_target",
+        "etcd_member_caught_up",
+        "convergence",
+        "requests_proxied",
+        "leases_fresh",
+        "user_probes",
+        "availability_budget",
+        "final_versions",
+    ]
 )
 #: Verdicts that let a run go on.
 HOLDS = frozenset(["passed", "not_exercised", "accepted", "skipped"])
 _WORST_LAST = ["skipped", "not_exercised", "passed", "accepted", "unproven", "failed"]
 
-Event = t.Dict[str, t.Any]
-Report = t.Dict[str, t.Any]
+Event = dict[str, t.Any]
+Report = dict[str, t.Any]
 
 
 def now() -> str:
@@ -87,7 +125,9 @@ class Run:
             except ValueError as error:
                 if number == len(lines):
                     break
-                raise ValueError(f"{self.journal}, line {number} is no JSON: {error}. Move this run's folder away.") from error
+                raise ValueError(
+                    f"{self.journal}, line {number} is no JSON: {error}. Move this run's folder away."
+                ) from error
         return found
 
     def report(self) -> Report:
@@ -226,7 +266,7 @@ def _cluster(begun: Event, events: t.Sequence[Event]) -> dict[str, t.Any]:
 
 
 def _nodes(events: t.Sequence[Event]) -> list[dict[str, t.Any]]:
-    order = next((event["nodes"] for event in events if event["event"] == "nodes"), [])
+    order: list[str] = next((event["nodes"] for event in events if event["event"] == "nodes"), [])
     return [
         {
             "name": name,
@@ -255,7 +295,13 @@ def _phases(events: t.Sequence[Event], node: str) -> list[dict[str, t.Any]]:
             if kind == "phase":
                 verdicts = []
                 phases.append(
-                    {"name": event["name"], "started": event["at"], "elapsed_seconds": None, "changed": False, "verdict": ""}
+                    {
+                        "name": event["name"],
+                        "started": event["at"],
+                        "elapsed_seconds": None,
+                        "changed": False,
+                        "verdict": "",
+                    }
                 )
         elif kind == "gate" and event["node"] in (node, "") and event["severity"] == "blocking":
             verdicts.append(event["verdict"])

@@ -1,0 +1,71 @@
+# SPDX-FileCopyrightText: The mixedversion.kubernetes authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab that LAB names, and ways to look at it that are not the collection's own."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import subprocess
+import typing as t
+
+import pytest
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+@dataclasses.dataclass(frozen=True)
+class Lab:
+    """A running lab."""
+
+    name: str
+
+    @property
+    def folder(self) -> pathlib.Path:
+        return ROOT / "build" / "lab" / self.name
+
+    @property
+    def inventory(self) -> pathlib.Path:
+        return self.folder / "inventory.yml"
+
+    @property
+    def hosts(self) -> dict[str, t.Any]:
+        return dict(yaml.safe_load(self.inventory.read_text())["kube_control_plane"]["hosts"])
+
+    def on(self, host: str, *command: str) -> str:
+        """What a command prints on a node."""
+        done = subprocess.run(["podman", "exec", f"{self.name}-{host}", *command], capture_output=True, check=True)
+        return done.stdout.decode()
+
+    def upgrade(self, folder: pathlib.Path, *arguments: str, inventory: pathlib.Path | None = None) -> tuple[int, str]:
+        """Run the playbook as a user would; its exit code and what it printed."""
+        done = subprocess.run(
+            [
+                "ansible-playbook",
+                "mixedversion.kubernetes.upgrade",
+                f"--inventory={inventory or self.inventory}",
+                f"--extra-vars=control_plane_report_directory={folder / 'reports'}",
+                f"--extra-vars=control_plane_backup_directory={folder / 'backups'}",
+                *arguments,
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            check=False,
+            cwd=ROOT,
+        )
+        return done.returncode, done.stdout.decode()
+
+    def audit(self, host: str) -> list[dict[str, t.Any]]:
+        """Every audit event of a server so far."""
+        lines = self.on(host, "cat", "/var/log/kubernetes/audit.log").splitlines()
+        return [json.loads(line) for line in lines if line.endswith("}")]
+
+
+@pytest.fixture(scope="session")
+def lab() -> Lab:
+    """The lab; a test that needs one fails without it, it is never skipped."""
+    return Lab(os.environ["LAB"])

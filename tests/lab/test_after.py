@@ -1,0 +1,107 @@
+# SPDX-FileCopyrightText: The mixedversion.kubernetes authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""After the upgrade of a lab, and a second run: what the reports say, and what the servers say themselves."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pathlib
+
+import jsonschema
+import pytest
+import yaml
+
+pytestmark = pytest.mark.lab
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TARGET = "v1.37.2"
+#: What 1.37 serves and 1.36 does not, with the defaults of both.
+DIFFERENCE = {
+    "certificates.k8s.io/v1/clustertrustbundles",
+    "certificates.k8s.io/v1/podcertificaterequests",
+    "resource.k8s.io/v1/devicetaintrules",
+    "storagemigration.k8s.io/v1/storageversionmigrations",
+}
+
+
+@pytest.fixture(scope="module")
+def reports() -> list[dict]:
+    """The last two runs: the upgrade, and the one that had nothing to do."""
+    folders = sorted(path.parent for path in pathlib.Path(os.environ["REPORTS"]).glob("2*/report.json"))
+    return [json.loads((folder / "report.json").read_text()) for folder in folders[-2:]]
+
+
+def test_reports_keep_to_their_schema(reports) -> None:
+    schema = json.loads((ROOT / "docs/report.schema.json").read_text())
+    for report in reports:
+        jsonschema.Draft202012Validator(schema).validate(report)
+
+
+def test_every_server_has_the_target_by_its_own_word(lab, reports) -> None:
+    for host, variables in lab.hosts.items():
+        url = f"https://{variables['ansible_host']}:6443/version"
+        answer = lab.on(host, "curl", "--silent", "--fail", "--cacert", "/etc/kubernetes/pki/ca.crt", url)
+        assert json.loads(answer)["gitVersion"] == TARGET
+    assert [server["version_after"] for server in reports[0]["cluster"]["servers"]] == [TARGET] * len(lab.hosts)
+    assert {server["proxy_after"] for server in reports[0]["cluster"]["servers"]} == {"on"}
+
+
+def test_the_upgrade_was_proven(lab, reports) -> None:
+    report = reports[0]
+    assert report["run"]["result"] == "succeeded"
+    assert {gate["verdict"] for gate in report["gates"]} <= {"passed", "skipped", "not_exercised"}
+    probes = report["probes"]
+    servers = len(lab.hosts)
+    # After the first node every other server lacks the difference, after the second all but two, and so on.
+    assert len(probes) == len(DIFFERENCE) * sum(range(1, servers))
+    assert {f"{p['group']}/{p['version']}/{p['resource']}" for p in probes} == DIFFERENCE
+    for probe in probes:
+        assert (probe["verdict"], probe["status_local"], probe["status_proxied"]) == ("passed", 404, 200)
+        assert probe["rerouted_delta"] >= 1
+        assert probe["served_by"] and probe["via"] not in probe["served_by"]
+    last = [gate for gate in report["gates"] if gate["id"] == "requests_proxied"][-1]
+    assert last["verdict"] == "not_exercised"
+
+
+def test_one_node_at_a_time_in_the_order_told(reports) -> None:
+    spans = [
+        (phase["started"], node["name"])
+        for node in reports[0]["nodes"]
+        for phase in node["phases"]
+        if phase["name"] == "driver step"
+    ]
+    assert [name for dummy, name in sorted(spans)] == [node["name"] for node in reports[0]["nodes"]]
+
+
+def test_the_backup_is_whole_and_private(reports) -> None:
+    backup = reports[0]["backup"]
+    path = pathlib.Path(backup["path"])
+    content = path.read_bytes()
+    assert backup["verified"] and hashlib.sha256(content).hexdigest() == backup["sha256"]
+    assert hashlib.sha256(content[:-32]).digest() == content[-32:]
+    assert path.stat().st_mode & 0o777 == 0o600 and path.parent.stat().st_mode & 0o777 == 0o700
+    kept = {entry.name for entry in path.parent.iterdir()}
+    assert {f"{node['name']}.tar.gz" for node in reports[0]["nodes"]} <= kept
+
+
+def test_the_second_run_had_nothing_to_do(reports) -> None:
+    second = reports[1]
+    assert second["run"]["result"] == "succeeded"
+    assert not any(node["changed"] for node in second["nodes"])
+    assert second["backup"] is None
+    assert "lock" not in {gate["id"] for gate in second["gates"]}
+
+
+def test_nothing_is_left_on_the_nodes(lab) -> None:
+    for host in lab.hosts:
+        assert lab.on(host, "sh", "-c", "ls /var/lib/mixedversion-kubernetes/backup 2>/dev/null || true") == ""
+
+
+def test_the_flag_stays_with_kubeadm(lab) -> None:
+    if lab.on("cp1", "sh", "-c", "ls /etc/kubernetes/manifests 2>/dev/null || true") == "":
+        return  # This lab's components are units; their drop-in is what the servers' state shows.
+    command = "kubectl --kubeconfig /etc/kubernetes/admin.conf -n kube-system get configmap kubeadm-config -o json"
+    configuration = yaml.safe_load(json.loads(lab.on("cp1", "sh", "-c", command))["data"]["ClusterConfiguration"])
+    assert {"name": "peer-ca-file", "value": "/etc/kubernetes/pki/ca.crt"} in configuration["apiServer"]["extraArgs"]
