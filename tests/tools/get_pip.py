@@ -9,11 +9,14 @@ It takes this file instead where it finds it in its cache, and runs it with pip'
 from __future__ import annotations
 
 import ensurepip
+import os
 import subprocess
 import sys
 
 if __name__ == "__main__":
     # Options of get-pip.py itself; pip knows none of them.
     arguments = [argument for argument in sys.argv[1:] if argument not in {"--no-setuptools", "--no-wheel"}]
+    # ensurepip switches pip's configuration off for the whole process; an index or a certificate set there still counts.
+    environment = dict(os.environ)
     ensurepip.bootstrap()
-    sys.exit(subprocess.call([sys.executable, "-m", "pip", "install", *arguments]))
+    sys.exit(subprocess.call([sys.executable, "-m", "pip", "install", *arguments], env=environment))
