@@ -16,7 +16,7 @@ import sys
 if __name__ == "__main__":
     # Options of get-pip.py itself; pip knows none of them.
     arguments = [argument for argument in sys.argv[1:] if argument not in {"--no-setuptools", "--no-wheel"}]
-    # ensurepip switches pip's configuration off for the whole process; an index or a certificate set there still counts.
+    # ensurepip switches off what pip is configured with, for the whole process: an index, a certificate.
     environment = dict(os.environ)
     ensurepip.bootstrap()
     sys.exit(subprocess.call([sys.executable, "-m", "pip", "install", *arguments], env=environment))
