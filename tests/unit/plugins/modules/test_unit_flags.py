@@ -1,0 +1,54 @@
+# SPDX-FileCopyrightText: The mixedversion.kubernetes authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.mixedversion.kubernetes.plugins.modules import unit_flags
+
+pytestmark = pytest.mark.node
+
+COMMAND = "/usr/local/bin/kube-apiserver --v=2 --peer-ca-file=/ca.crt --secure-port=6443"
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ({"v": "2"}, COMMAND),
+        ({"audit": "x"}, COMMAND + " --audit=x"),
+        (
+            {"peer-ca-file": "/b.crt"},
+            "/usr/local/bin/kube-apiserver --v=2 --secure-port=6443 --peer-ca-file=/b.crt",
+        ),
+        # The present value begins with the one wanted.
+        ({"secure-port": "644"}, "/usr/local/bin/kube-apiserver --v=2 --peer-ca-file=/ca.crt --secure-port=644"),
+        # Another flag's name begins with this one's.
+        ({"peer-ca": "x"}, COMMAND + " --peer-ca=x"),
+    ],
+)
+def test_with_flags(flags, expected):
+    after = unit_flags.with_flags(COMMAND, flags)
+    assert after == expected
+    assert unit_flags.with_flags(after, flags) == after
+
+
+def test_a_flag_given_twice_is_left_once():
+    assert unit_flags.with_flags("/bin/x --v=2 --v=4", {"v": "2"}) == "/bin/x --v=2"
+
+
+def test_a_switch_gets_its_value():
+    assert unit_flags.with_flags("/bin/x --a --b", {"a": "false"}) == "/bin/x --b --a=false"
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ("[Service]\nExecStart=/bin/x --a\n", "/bin/x --a"),
+        ("[Service]\nExecStart=/bin/x \\\n  --a \\\n  --b\nRestart=always\n", "/bin/x  --a  --b"),
+        ("ExecStart=/bin/x\n# a drop-in\n[Service]\nExecStart=\nExecStart=/bin/y --a\n", "/bin/y --a"),
+        ("ExecStart=/bin/x\nExecStart=\n", ""),
+        ("ExecStartPre=/bin/x\n", ""),
+    ],
+)
+def test_exec_start(text, command):
+    assert unit_flags.exec_start(text) == command

@@ -1,0 +1,166 @@
+# SPDX-FileCopyrightText: The mixedversion.kubernetes authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+
+import jsonschema
+import pytest
+
+from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _run
+
+ROOT = pathlib.Path(__file__).parents[4]
+ID = "20261124T003000Z-ab12"
+#: Above the highest process id that Linux gives.
+NO_PROCESS = 2**22 + 1
+
+
+def at(seconds, event, **more):
+    return {"at": f"2026-11-24T00:30:{seconds:02}.000Z", "event": event, **more}
+
+
+def gate(seconds, gate_id, verdict="passed", node="", severity="blocking"):
+    told = {"observed": "o", "expected": "e", "next_action": "Mend it.", "accepted_by": None, "reason": ""}
+    more = {"id": gate_id, "node": node, "peer": "", "severity": severity, "verdict": verdict}
+    return at(seconds, "gate", elapsed_seconds=0.5, samples=1, **more, **told)
+
+
+def server(name, version):
+    more = {"emulated_version": "1.36", "state": "on", "holder": "h"}
+    return {"name": name, "address": "10.0.0.1:6443", "version": version, **more}
+
+
+@pytest.fixture
+def events():
+    backup = {"path": "/b", "sha256": "0" * 64, "size_bytes": 1, "revision": 2, "cluster_id": "3"}
+    return [
+        at(0, "run_started", playbook="upgrade", target="v1.37.2", check_mode=False, collection="0.1.0", resumes=None),
+        at(0, "phase", node="", name="preflight"),
+        at(1, "cluster", name="lab", uid="u"),
+        at(1, "nodes", nodes=["cp1", "cp2"]),
+        at(1, "servers", servers=[server("cp1", "v1.36.4"), server("cp2", "v1.36.10")]),
+        gate(2, "version_hop"),
+        at(3, "backup", backup={**backup, "verified": True, "copies": []}),
+        at(5, "phase", node="cp1", name="step"),
+        at(6, "changed", node="cp1", what="binary"),
+        gate(7, "server_is_target", "accepted", "cp1"),
+        at(8, "phase_done", node="cp1"),
+        at(9, "servers", servers=[server("cp1", "v1.37.2")]),
+    ]
+
+
+def check(report):
+    schema = json.loads((ROOT / "docs" / "report.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator(schema).validate(report)
+    return report
+
+
+def test_a_running_report(events):
+    report = check(_run.build(ID, events))
+    run = report["run"]
+    assert (run["result"], run["finished"], run["failed_gate"]) == ("running", None, None)
+    first, second = report["cluster"]["servers"]
+    assert (first["version_before"], first["version_after"]) == ("v1.36.4", "v1.37.2")
+    assert (second["version_before"], second["version_after"]) == ("v1.36.10", "v1.36.10")
+    assert [(node["name"], node["order"], node["changed"]) for node in report["nodes"]] == [
+        ("cp1", 1, True),
+        ("cp2", 2, False),
+    ]
+    (phase,) = report["nodes"][0]["phases"]
+    assert (phase["elapsed_seconds"], phase["changed"], phase["verdict"]) == (3.0, True, "accepted")
+    assert report["backup"]["verified"]
+
+
+def test_the_version_before_is_the_oldest_by_number(events):
+    events[4]["servers"] = [server("cp1", "v1.36.10"), server("cp2", "v1.36.4"), server("cp3", "")]
+    assert _run.build(ID, events)["cluster"]["version_before"] == "v1.36.4"
+
+
+def test_a_failed_report_names_gate_node_and_action(events):
+    events += [gate(10, "convergence", "failed", "cp1"), gate(11, "lock", "failed")]
+    run = check(_run.build(ID, [*events, at(12, "run_finished", result="failed")]))["run"]
+    assert (run["result"], run["failed_gate"], run["failed_node"]) == ("failed", "convergence", "cp1")
+    assert run["next_action"] == "Mend it."
+
+
+def test_a_warning_fails_nothing(events):
+    events += [gate(10, "clock_skew", "failed", severity="warning"), at(12, "run_finished", result="succeeded")]
+    run = check(_run.build(ID, events))["run"]
+    assert (run["result"], run["failed_gate"], run["next_action"]) == ("succeeded", None, None)
+
+
+def test_the_report_of_an_empty_journal():
+    assert _run.build(ID, [])["run"]["result"] == "running"
+
+
+def test_changes(events):
+    assert _run.changes([]) == "Nothing was changed."
+    events += [at(9, "changed", node="", what="lock"), at(9, "changed", node="cp1", what="image")]
+    assert _run.changes(events) == "Changed so far: cp1: binary, image; the cluster: lock."
+
+
+def start(folder, **more):
+    return _run.start(str(folder), {"playbook": "upgrade", "target": "v1.37.2", "check_mode": False, **more})
+
+
+def test_a_new_run_is_the_latest(tmp_path):
+    run = start(tmp_path / "reports")
+    assert os.readlink(tmp_path / "reports" / "latest") == run.id
+    assert check(run.write())["run"]["resumes"] is None
+    assert json.loads((pathlib.Path(run.directory) / "report.json").read_text())["run"]["id"] == run.id
+
+
+def test_a_dead_run_is_closed_as_interrupted_and_resumed(tmp_path):
+    dead = start(tmp_path, pid=NO_PROCESS)
+    following = start(tmp_path)
+    told = check(dead.report())["run"]
+    assert (told["result"], told["next_action"]) == ("interrupted", "Start the playbook again.")
+    assert "interrupted" in (pathlib.Path(dead.directory) / "report.md").read_text()
+    assert following.report()["run"]["resumes"] == dead.id
+
+
+def test_a_living_run_is_left_alone(tmp_path):
+    living = start(tmp_path, pid=os.getpid())
+    start(tmp_path)
+    assert living.report()["run"]["result"] == "running"
+
+
+def test_a_process_id_on_another_host_tells_nothing(tmp_path):
+    elsewhere = start(tmp_path, pid=os.getpid(), host="elsewhere.invalid")
+    start(tmp_path)
+    assert elsewhere.report()["run"]["result"] == "interrupted"
+
+
+@pytest.mark.parametrize(
+    "more", [{"target": "v1.37.3"}, {"check_mode": True}, {"result": "succeeded"}], ids=["target", "check", "done"]
+)
+def test_nothing_to_resume(tmp_path, more):
+    result = more.pop("result", "failed")
+    start(tmp_path, **more).append({"event": "run_finished", "result": result})
+    assert start(tmp_path).report()["run"]["resumes"] is None
+
+
+def test_a_line_cut_off_at_the_end_is_left_out(tmp_path):
+    run = start(tmp_path)
+    run.append({"event": "phase", "node": "", "name": "x"})
+    path = pathlib.Path(run.journal)
+    path.write_text(path.read_text()[:-20])
+    assert [event["event"] for event in run.events()] == ["run_started"]
+
+
+def test_a_broken_line_in_the_middle_is_an_error(tmp_path):
+    run = start(tmp_path)
+    pathlib.Path(run.journal).write_text('{"event": "run_st\n{"event": "phase"}\n')
+    with pytest.raises(ValueError, match="line 1 is no JSON"):
+        run.events()
+
+
+def test_a_run_goes_on_after_a_cut_off_line(tmp_path):
+    dead = start(tmp_path, pid=NO_PROCESS)
+    dead.append({"event": "phase", "node": "", "name": "x"})
+    path = pathlib.Path(dead.journal)
+    path.write_text(path.read_text()[:-20])
+    start(tmp_path)
+    assert dead.report()["run"]["result"] == "interrupted"
