@@ -45,10 +45,10 @@ def parse(text: str, names: t.Collection[str]) -> list[Sample]:
     ]
 
 
-def total(samples: t.Iterable[Sample], name: str, /, **labels: str) -> float:
-    """The sum over the series of *name* that carry *labels*."""
+def total(samples: t.Iterable[Sample], series: str, /, **labels: str) -> float:
+    """The sum over the samples of *series* that carry *labels*."""
     return sum(
         sample.value
         for sample in samples
-        if sample.name == name and all(sample.labels.get(key) == value for key, value in labels.items())
+        if sample.name == series and all(sample.labels.get(key) == value for key, value in labels.items())
     )

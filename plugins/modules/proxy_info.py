@@ -98,7 +98,7 @@ def look(server: _api.Server) -> dict[str, t.Any]:
     ready = server.request("GET", "/readyz?verbose")
     lines = ready.body.decode(errors="replace").splitlines()
     samples = _metrics.parse(server.get_text("/metrics"), (_metrics.FEATURE_ENABLED, *COUNTERS))
-    gate = _metrics.total(samples, _metrics.FEATURE_ENABLED, **{"name": _metrics.GATE}) == 1
+    gate = _metrics.total(samples, _metrics.FEATURE_ENABLED, name=_metrics.GATE) == 1
     hook = any(line.startswith(f"[+]{HOOK} ") for line in lines)
     broken = any(line.startswith(f"[-]{HOOK} ") for line in lines)
     if broken:

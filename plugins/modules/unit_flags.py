@@ -70,9 +70,10 @@ def exec_start(text: str) -> str:
 def with_flags(command: str, flags: t.Mapping[str, str]) -> str:
     """The command with each flag once, at its end. Quoting in the rest is left as it is."""
     for name, value in flags.items():
-        if f" --{name}={value}" in f" {command} ".replace("\t", " "):
+        present = rf"\s--{re.escape(name)}(?:=(\S*))?(?=\s|$)"
+        if re.findall(present, command) == [str(value)]:
             continue
-        command = re.sub(rf"\s--{re.escape(name)}(=\S*)?(?=\s|$)", "", command)
+        command = re.sub(present, "", command)
         command += f" --{name}={value}"
     return command
 

@@ -23,6 +23,7 @@ import typing as t
 
 from ansible.release import __version__ as ansible_core_version
 
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _version
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _markdown
 
 SCHEMA_VERSION = 1
@@ -110,9 +111,18 @@ class Run:
         """Write *events*, each with its time, and sync them to disk."""
         with open(self.journal, "a", encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
+            self._drop_cut_off_line()
             file.writelines(json.dumps({"at": now(), **event}, sort_keys=True) + "\n" for event in events)
             file.flush()
             os.fsync(file.fileno())
+
+    def _drop_cut_off_line(self) -> None:
+        """Take away what a crash left after the last whole line, or the next event would be lost with it."""
+        with open(self.journal, "r+b") as file:
+            content = file.read()
+            whole = content.rfind(b"\n") + 1
+            if whole < len(content):
+                file.truncate(whole)
 
     def events(self) -> list[Event]:
         """What was written so far. A line cut off by a crash is the last one, and left out."""
@@ -248,7 +258,9 @@ def _cluster(begun: Event, events: t.Sequence[Event]) -> dict[str, t.Any]:
     return {
         "name": cluster.get("name", ""),
         "uid": cluster.get("uid", ""),
-        "version_before": min((server["version"] for server in before.values()), default=""),
+        "version_before": min(
+            (server["version"] for server in before.values() if server["version"]), key=_version.parse, default=""
+        ),
         "version_target": begun.get("target", ""),
         "servers": [
             {
