@@ -48,7 +48,7 @@ def flags(arguments: t.Iterable[str]) -> dict[str, str]:
 
 def manifest_command(text: str) -> list[str]:
     """The arguments in a static pod's manifest, as kubeadm writes it: one list item a line."""
-    return [match[1].strip("'\"") for match in re.finditer(r"^\s+- (--[^\s].*?)\s*$", text, re.MULTILINE)]
+    return [match[1] for match in re.finditer(r"""^\s+- ['"]?(--\S.*?)['"]?\s*$""", text, re.MULTILINE)]
 
 
 def manifest_image(text: str) -> str:

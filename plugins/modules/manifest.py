@@ -75,15 +75,20 @@ def with_flag(text: str, component: str, name: str, value: str) -> str:
         raise ValueError(f"it has no command {component}, one argument a line, as kubeadm writes it")
     indent = lines[start][: lines[start].index("-")]
     end = start + 1
-    while end < len(lines) and lines[end].startswith(f"{indent}- --"):
+    while end < len(lines) and re.match(rf"""{indent}- ['"]?--""", lines[end]):
         end += 1
     arguments = lines[start + 1 : end]
-    kept = [line for line in arguments if _node.flags([line.strip()[2:]]).keys() != {name}]
+    kept = [line for line in arguments if name_of(line) != name]
     place = next((i for i, line in enumerate(kept) if line.strip()[2:] > wanted), len(kept))
     if len(kept) < len(arguments):
-        place = next(i for i, line in enumerate(arguments) if _node.flags([line.strip()[2:]]).keys() == {name})
+        place = next(i for i, line in enumerate(arguments) if name_of(line) == name)
     kept.insert(place, f"{indent}- {wanted}\n")
     return "".join(lines[: start + 1] + kept + lines[end:])
+
+
+def name_of(line: str) -> str:
+    """The flag that a line of the command sets; YAML may have it in quotes."""
+    return next(iter(_node.flags([line.strip()[2:].strip("'\"")])), "")
 
 
 def with_image(text: str, image: str) -> str:

@@ -160,6 +160,9 @@ def etcd_version(params: Params) -> _gate.Gate:
     )
     if (target.major, target.minor) < RELEASE_WITH_ETCD_3_7:
         gate.expected = "any: this target brings no new minor of etcd"
+    elif any(not m["version"] for m in params["etcd_members"]):
+        gate.verdict = _gate.UNPROVEN
+        gate.next_action = "Make the member that does not answer reachable from its peers' nodes."
     elif old and params["etcd_step"]:
         gate.observed += f"; {len(old)} to be stepped to {params['etcd_step']} first"
         if _version.parse(params["etcd_step"]) < ETCD_BEFORE_3_7:

@@ -302,9 +302,10 @@ def _phases(events: t.Sequence[Event], node: str) -> list[dict[str, t.Any]]:
 
     for event in events:
         kind = event["event"]
-        if kind in ("phase", "phase_done") and event["node"] == node:
+        if kind in ("phase", "phase_done"):
+            # One thing at a time: whoever's phase begins, the one that was open has ended.
             close(event["at"])
-            if kind == "phase":
+            if kind == "phase" and event["node"] == node:
                 verdicts = []
                 phases.append(
                     {

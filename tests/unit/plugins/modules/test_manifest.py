@@ -74,3 +74,13 @@ def test_the_image_alone_is_set(text):
 def test_flags_of_the_recorded_manifest(text):
     flags = _node.flags(_node.manifest_command(text))
     assert (flags["secure-port"], flags["authorization-mode"]) == ("6443", "Node,RBAC")
+
+
+def test_a_flag_in_quotes_is_known_and_does_not_end_the_command(text):
+    quoted = text.replace("- --allow-privileged=true", "- '--allow-privileged=true'")
+    assert quoted != text
+    assert _node.flags(_node.manifest_command(quoted))["allow-privileged"] == "true"
+    after = manifest.with_flag(quoted, "kube-apiserver", "peer-ca-file", "/other.crt")
+    assert after.count("--peer-ca-file=") == 1
+    after = manifest.with_flag(quoted, "kube-apiserver", "allow-privileged", "false")
+    assert after.count("--allow-privileged") == 1
