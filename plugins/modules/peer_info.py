@@ -266,8 +266,8 @@ class Way:
         host, port = endpoint(self.address)
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except socket.gaierror as error:
-            raise Stop("unreachable", f"the name {host} can't be resolved: {error.strerror}") from error
+        except (socket.gaierror, UnicodeError) as error:
+            raise Stop("unreachable", f"the name {host} can't be resolved: {error}") from error
         stop: Exception = Late()
         for tried, (family, kind, protocol, dummy, target) in enumerate(found):
             sock = socket.socket(family, kind, protocol)
