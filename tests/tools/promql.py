@@ -87,9 +87,7 @@ def parse(text: str) -> Expression:
         elif following == "{":
             end = found.index(("operator", "}"), at)
             inner = found[at + 1 : end]
-            matchers = {
-                inner[i][1]: (inner[i + 1][1], inner[i + 2][1][1:-1]) for i in range(0, len(inner), 4)
-            }
+            matchers = {inner[i][1]: (inner[i + 1][1], inner[i + 2][1][1:-1]) for i in range(0, len(inner), 4)}
             selectors.append(Selector(word, matchers))
             at = end + 1
         elif following != "(" and following not in _LABEL_LISTS:

@@ -1,0 +1,104 @@
+# SPDX-FileCopyrightText: The mixedversion.kubernetes authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The roles of docs/rbac give what the modules ask for, and no more. That they suffice live is for tests/lab."""
+
+from __future__ import annotations
+
+import ast
+import pathlib
+
+import pytest
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+READS = {"get", "list", "watch"}
+
+
+def roles(name: str) -> list[dict]:
+    return list(yaml.safe_load_all((ROOT / "docs" / "rbac" / name).read_text()))
+
+
+ALL = [role for name in ("reader.yaml", "upgrade.yaml", "write-probes.yaml") for role in roles(name)]
+RULES = [rule for role in ALL for rule in role["rules"]]
+
+
+def paths() -> dict[str, str]:
+    """Every path of the API that the modules' sources spell out, and where; what is only known at run time is ``*``."""
+    found = {}
+    for folder in ("modules", "module_utils"):
+        for file in (ROOT / "plugins" / folder).glob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+                text = "".join(str(part.value) if isinstance(part, ast.Constant) else "*" for part in parts)
+                path = text.partition("?")[0]
+                if path.startswith(("/api/v1", "/apis/")) or path in {"/api", "/apis", "/metrics", "/flagz"}:
+                    found[path] = file.name
+                elif path in {"/version", "/readyz", "/statusz", "/livez"}:
+                    found[path] = file.name
+    return found
+
+
+def granted(path: str) -> bool:
+    """Whether the reader may get or list *path*, in kube-system where it is namespaced."""
+    segments = path.strip("/").split("/")
+    if len(segments) == 1:
+        return any(path in rule.get("nonResourceURLs", ()) for role in roles("reader.yaml") for rule in role["rules"])
+    group, rest = ("", segments[2:]) if segments[0] == "api" else (segments[1], segments[3:])
+    if not rest or rest == ["*"]:
+        # A document of discovery, or a resource known at run time only: of which groups, other tests here tell.
+        return True
+    if rest[0] == "namespaces" and len(rest) > 2:
+        rest = rest[2:]
+    name = rest[1] if len(rest) > 1 else ""
+    for role in roles("reader.yaml"):
+        for rule in role["rules"]:
+            if group in rule.get("apiGroups", ()) and ({rest[0], "*"} & set(rule["resources"])):
+                names = rule.get("resourceNames")
+                verb = "get" if name else "list"
+                if verb in rule["verbs"] and (not names or name in names):
+                    return True
+    return False
+
+
+def test_the_sources_are_read():
+    assert {"/version", "/metrics", "/api/v1/nodes", "/apis/coordination.k8s.io/v1/namespaces/*/leases"} <= set(paths())
+
+
+@pytest.mark.parametrize("path", sorted(paths()))
+def test_what_a_module_reads_is_granted(path):
+    assert granted(path), f"{path}, read in {paths()[path]}"
+
+
+def test_what_no_module_reads_is_not_granted():
+    for path in ("/api/v1/secrets", "/api/v1/namespaces/kube-system/secrets/x", "/api/v1/pods", "/logs"):
+        assert not granted(path)
+    assert not granted("/api/v1/namespaces/kube-system/configmaps/coredns")
+    assert not granted("/apis/example.org/v1/things")
+
+
+@pytest.mark.parametrize("version", ["v1.36.4", "v1.37.2"])
+def test_every_group_that_a_server_has_is_named(version, recorded):
+    groups = {item["metadata"]["name"] for item in recorded(f"apis-{version}-nopeer.json")["items"]}
+    assert groups <= {group for rule in roles("reader.yaml")[0]["rules"] for group in rule.get("apiGroups", ())}
+
+
+def test_no_rule_reaches_too_far():
+    for rule in RULES:
+        resources = set(rule.get("resources", ()))
+        assert "*" not in rule.get("apiGroups", ())
+        assert "*" not in rule["verbs"]
+        assert not resources & {"secrets", "nodes/proxy", "*/*"}
+        if "*" in resources:
+            assert set(rule["verbs"]) <= READS and "" not in rule["apiGroups"]
+        assert not any("*" in url for url in rule.get("nonResourceURLs", ()))
+
+
+def test_readers_only_read():
+    for role in roles("reader.yaml"):
+        for rule in role["rules"]:
+            assert set(rule["verbs"]) <= READS
+
+
+def test_an_upgrade_writes_in_kube_system_only():
+    for role in roles("upgrade.yaml"):
+        assert (role["kind"], role["metadata"]["namespace"]) == ("Role", "kube-system")
