@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The mixedversion.kubernetes authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What docs/monitoring names exists on real servers. That the rules are right is for promtool (tests/tools/monitoring)."""
+"""What docs/monitoring names exists on real servers. Whether the rules are right is for promtool to say."""
 
 from __future__ import annotations
 

@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import ast
 import pathlib
+from collections.abc import Iterator
 
 import pytest
 import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 READS = {"get", "list", "watch"}
+#: What a server serves outside of resources and would be asked for.
+DOCUMENTS = {"/api", "/apis", "/flagz", "/livez", "/metrics", "/readyz", "/statusz", "/version"}
 
 
 def roles(name: str) -> list[dict]:
@@ -22,18 +25,24 @@ ALL = [role for name in ("reader.yaml", "upgrade.yaml", "write-probes.yaml") for
 RULES = [rule for role in ALL for rule in role["rules"]]
 
 
+def texts(tree: ast.AST) -> Iterator[str]:
+    """Every string of a source; of one with replacement fields, these as ``*``."""
+    pieces = {id(piece) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for piece in node.values}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(str(piece.value) if isinstance(piece, ast.Constant) else "*" for piece in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in pieces:
+            yield node.value
+
+
 def paths() -> dict[str, str]:
-    """Every path of the API that the modules' sources spell out, and where; what is only known at run time is ``*``."""
+    """Every path of the API that the modules' sources spell out, and where."""
     found = {}
     for folder in ("modules", "module_utils"):
         for file in (ROOT / "plugins" / folder).glob("*.py"):
-            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-                parts = node.values if isinstance(node, ast.JoinedStr) else [node]
-                text = "".join(str(part.value) if isinstance(part, ast.Constant) else "*" for part in parts)
+            for text in texts(ast.parse(file.read_text(encoding="utf-8"))):
                 path = text.partition("?")[0]
-                if path.startswith(("/api/v1", "/apis/")) or path in {"/api", "/apis", "/metrics", "/flagz"}:
-                    found[path] = file.name
-                elif path in {"/version", "/readyz", "/statusz", "/livez"}:
+                if path in DOCUMENTS or path.startswith(("/api/v1", "/apis/")):
                     found[path] = file.name
     return found
 
