@@ -27,6 +27,10 @@ def collection_version() -> str:
             return str(yaml.safe_load(file)["version"])
 
 
+def _change(before: str, after: str) -> str:
+    return before if before == after else f"{before} -> {after}"
+
+
 class ActionModule(ActionBase):
     """Everything happens here; there is no module to start."""
 
@@ -104,12 +108,11 @@ class ActionModule(ActionBase):
     def _recap(self, report: _run.Report, directory: str) -> None:
         run, cluster = report["run"], report["cluster"]
         mode = " (check mode)" if run["check_mode"] else ""
-        lines = ["", f"{run['playbook']} {run['result']}{mode}: target {cluster['version_target']}"]
+        target = f": target {cluster['version_target']}" if cluster["version_target"] else ""
+        lines = ["", f"{run['playbook']} {run['result']}{mode}{target}"]
         for server in cluster["servers"]:
-            lines.append(
-                f"  {server['name']}: {server['version_before']} -> {server['version_after']}, "
-                f"proxy {server['proxy_before']} -> {server['proxy_after']}"
-            )
+            version = _change(server["version_before"], server["version_after"])
+            lines.append(f"  {server['name']}: {version}, proxy {_change(server['proxy_before'], server['proxy_after'])}")
         counts: dict[str, int] = {}
         for probe in report["probes"]:
             counts[probe["verdict"]] = counts.get(probe["verdict"], 0) + 1
