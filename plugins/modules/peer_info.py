@@ -473,6 +473,8 @@ def main() -> t.NoReturn:
         supports_check_mode=True,
     )
     params = module.params
+    if params["connect_timeout"] <= 0:
+        module.fail_json(msg=f"connect_timeout is {params['connect_timeout']:g}, expected some seconds. Set it so.")
     for peer in params["peers"]:
         try:
             endpoint(peer["address"])
