@@ -4,8 +4,22 @@
 
 from __future__ import annotations
 
+import time
+import typing as t
+
+from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _run
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils._gate_action import GateAction
 
 
 class ActionModule(GateAction):
-    """Journal and verdicts, as for every module."""
+    """Compares the node's clock with the controller's, which has no other moment in common with it."""
+
+    def after(
+        self,
+        arguments: dict[str, t.Any],
+        run: _run.Run | None,
+        result: dict[str, t.Any],
+        task_vars: dict[str, t.Any],
+    ) -> None:
+        if "clock" in result:
+            result["clock_offset"] = round(result["clock"] - time.time(), 3)

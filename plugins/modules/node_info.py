@@ -84,7 +84,13 @@ certificates:
       type: str
       returned: always
 clock:
-  description: Seconds since 1970 by the node's clock, while the module ran.
+  description: Seconds since 1970 by the node's clock, when the module ended.
+  returned: always
+  type: float
+clock_offset:
+  description:
+    - Seconds by which the node's clock is ahead of the controller's; negative if it is behind. Too low by the time the
+      answer took. Nodes are compared by it, as they are not read at one moment.
   returned: always
   type: float
 addresses:
