@@ -33,9 +33,7 @@ def path(lease: str) -> str:
 
 def set_holder(server: _api.Server, lease: str, holder: str) -> None:
     """Write the holder alone; the rest of the Lease stays its owner's."""
-    server.send(
-        "PATCH", path(lease), {"spec": {"holderIdentity": holder}}, content_type="application/merge-patch+json"
-    )
+    server.send("PATCH", path(lease), {"spec": {"holderIdentity": holder}}, content_type="application/merge-patch+json")
 
 
 def take_back(server: _api.Server, lease: str) -> str:
