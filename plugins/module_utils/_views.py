@@ -40,25 +40,26 @@ Deletions = t.Mapping[str, t.Sequence[_registrations.Deletion]]
 class StaleLease:
     """A Lease that its owner does not renew. ``age_seconds`` is infinite if it never did.
 
-    ``taken_by`` is the host name of a server that does renew its Lease, at the same address.
+    ``answers`` is None if its address was not tried. ``taken_by`` is the host name of a server that does renew its
+    Lease, at the same address.
     """
 
     lease: _leases.Lease
     age_seconds: float
-    answers: bool
+    answers: bool | None
     taken_by: str = ""
 
     @property
     def dead(self) -> bool:
         """Whether its server is gone, and not only slow to renew."""
-        return not self.answers or bool(self.taken_by)
+        return self.answers is False or bool(self.taken_by)
 
     def __str__(self) -> str:
         name = self.lease.hostname or self.lease.name
         if self.taken_by:
             why = f"its address {self.lease.address} is now that of {self.taken_by}"
-        elif not self.lease.address:
-            why = "it tells no address"
+        elif self.answers is None:
+            why = f"its address {self.lease.address or 'is not told, and'} was not tried"
         else:
             why = f"{self.lease.address} {'still answers' if self.answers else 'does not answer'}"
         # The moment, not the age: these words are shown anew whenever they change.
@@ -98,10 +99,10 @@ class Look:
 class Reader:
     """Reads again and again; a document that did not change is answered by 304 and not parsed twice.
 
-    The address of a Lease that is not renewed is tried with a connection of *cluster*.
+    With *cluster*, the address of a Lease that is not renewed is tried.
     """
 
-    def __init__(self, servers: t.Mapping[str, _api.Server], cluster: _api.Cluster) -> None:
+    def __init__(self, servers: t.Mapping[str, _api.Server], cluster: _api.Cluster | None = None) -> None:
         self.servers = servers
         self._cluster = cluster
         self._views: dict[str, _discovery.ServerView] = {}
@@ -198,9 +199,9 @@ class Reader:
                 found.append(StaleLease(lease, age, self._answers(lease), taken.hostname if taken else ""))
         return tuple(found)
 
-    def _answers(self, lease: _leases.Lease) -> bool:
-        if not lease.address:
-            return False
+    def _answers(self, lease: _leases.Lease) -> bool | None:
+        if self._cluster is None or not lease.address:
+            return None
         try:
             self._cluster.server(_api.Target(lease.hostname or lease.name, lease.address)).request(
                 "GET", "/version", timeout=_ADDRESS_TIMEOUT

@@ -65,6 +65,12 @@ options:
         type: str
         choices: [each, old, new]
         default: each
+  validate_only:
+    description:
+      - Looks at the probes as they are written and sends nothing, so that a wrong one is known before a long job.
+      - Whether a server knows the kind of an object is not looked at, as only the target may.
+    type: bool
+    default: false
 requirements:
   - jmespath
 """
@@ -383,7 +389,10 @@ def main() -> t.NoReturn:
     module = AnsibleModule(
         argument_spec=_gate.argument_spec(
             _api.argument_spec(),
-            {"probes": {"type": "list", "elements": "dict", "required": True, "options": OPTIONS}},
+            {
+                "probes": {"type": "list", "elements": "dict", "required": True, "options": OPTIONS},
+                "validate_only": {"type": "bool", "default": False},
+            },
         ),
         supports_check_mode=True,
     )
@@ -403,6 +412,8 @@ def main() -> t.NoReturn:
     proxied: list[dict[str, t.Any]] = []
     try:
         probes = [read(item) for item in params["probes"]]
+        if params["validate_only"]:
+            module.exit_json(changed=False, gates=[], answers=[], probes=[])
         cluster = _api.connect(module)
         servers = {target.name: cluster.server(target) for target in _api.targets(module, cluster)}
         known = _api.at_once({name: functools.partial(about, server) for name, server in servers.items()})

@@ -80,7 +80,7 @@ stale_leases:
     hostname: {description: "Its server's host name.", type: str, returned: always}
     address: {description: The address it announces., type: str, returned: always}
     age_seconds: {description: "Since the last renewal, by the clock of a server.", type: float, returned: always}
-    answers: {description: Whether anything answers there., type: bool, returned: always}
+    answers: {description: "Whether anything answers there; null if it tells no address.", type: bool, returned: always}
     taken_by: {description: Host name of another server at the same address., type: str, returned: always}
     dead: {description: "Whether its server is gone, and not only slow to renew.", type: bool, returned: always}
 surplus:
