@@ -70,6 +70,8 @@ def test_what_an_exclusion_hides_is_found_unless_explained(views):
 def test_what_no_server_serves_is_surplus(views):
     only_old = {"old": views["old"]}
     assert [str(resource) for resource in _discovery.surplus(only_old, frozenset())["old"]] == NEW_IN_1_37
+    excluded = {_discovery.GroupVersion("certificates.k8s.io", "v1")}
+    assert [str(resource) for resource in _discovery.surplus(only_old, excluded)["old"]] == NEW_IN_1_37[2:]
     assert _discovery.surplus(views, frozenset()) == {"old": [], "new": []}
 
 
