@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The mixedversion.kubernetes authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The proxy enabled on a lab that had none, proven, and taken out again. The tests build on each other in this order."""
+"""The proxy enabled on a lab that had none, proven, and taken out again. The tests build on one another in order."""
 
 from __future__ import annotations
 
