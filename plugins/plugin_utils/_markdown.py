@@ -10,7 +10,7 @@ import typing as t
 import jinja2
 
 _TEMPLATE = """\
-# Control plane upgrade: {{ run.result }}
+# Control plane {{ run.playbook or "upgrade" }}: {{ run.result }}
 
 | | |
 |---|---|
@@ -31,6 +31,22 @@ _TEMPLATE = """\
        ~ " bytes, revision " ~ backup.revision ~ ", sha256 " ~ backup.sha256) }}
 {% endif %}
 
+{% if findings or run.playbook == "diagnose" %}
+## Findings
+
+{% if findings %}
+| cause | server | confidence | evidence | next action |
+|---|---|---|---|---|
+{% for finding in findings %}
+{{ row(finding.cause ~ (" (repaired)" if finding.repaired else "" if finding.root else " (follows)"),
+       finding.server ~ (" to " ~ finding.peer if finding.peer else ""), finding.confidence, finding.evidence,
+       finding.next_action) }}
+{% endfor %}
+{% else %}
+None.
+{% endif %}
+
+{% endif %}
 ## Servers
 
 | server | address | before | after | proxy before | proxy after |

@@ -78,6 +78,8 @@ GATE_IDS = frozenset(
         "final_versions",
     ]
 )
+#: Causes that diagnose warns of: the proxy does not carry what they are about, so nothing stops for them.
+WARNINGS = frozenset(["crd_not_established", "apiservice_unavailable", "clock_skew"])
 #: Verdicts that let a run go on.
 HOLDS = frozenset(["passed", "not_exercised", "accepted", "skipped"])
 _WORST_LAST = ["skipped", "not_exercised", "passed", "accepted", "unproven", "failed"]
@@ -140,6 +142,14 @@ class Run:
                 ) from error
         return found
 
+    def begun(self) -> Event:
+        """The first event; empty if there is none, or if it was cut off."""
+        try:
+            with open(self.journal, encoding="utf-8") as file:
+                return dict(json.loads(file.readline()))
+        except (OSError, ValueError):
+            return {}
+
     def report(self) -> Report:
         return build(self.id, self.events())
 
@@ -157,8 +167,9 @@ def start(report_directory: str, event: Event) -> Run:
     latest = os.path.join(report_directory, "latest")
     resumes = None
     if os.path.exists(os.path.join(latest, JOURNAL)):
-        previous = Run(os.path.realpath(latest))
-        _close_if_dead(previous)
+        _close_if_dead(Run(os.path.realpath(latest)))
+    previous = _previous(report_directory, event)
+    if previous:
         run = previous.report()["run"]
         if run["result"] != "succeeded" and not run["check_mode"] and _target(previous) == event.get("target"):
             resumes = previous.id
@@ -174,8 +185,19 @@ def start(report_directory: str, event: Event) -> Run:
     return current
 
 
+def _previous(report_directory: str, event: Event) -> Run | None:
+    """The newest run of the same playbook: to look at a failed upgrade with another one does not end it."""
+    runs = []
+    for name in os.listdir(report_directory):
+        run = Run(os.path.join(report_directory, name))
+        begun = run.begun() if name != "latest" else {}
+        if begun and begun.get("playbook") == event.get("playbook"):
+            runs.append((begun["at"], run))
+    return max(runs, key=lambda pair: pair[0])[1] if runs else None
+
+
 def _target(run: Run) -> t.Any:
-    return run.events()[0].get("target")
+    return run.begun().get("target")
 
 
 def _close_if_dead(run: Run) -> None:
@@ -235,11 +257,32 @@ def build(run_id: str, events: t.Sequence[Event]) -> Report:
         "backup": next((event["backup"] for event in reversed(events) if event["event"] == "backup"), None),
         "gates": [_without(gate, "at") for gate in gates],
         "probes": [_without(event, "event", "at") for event in events if event["event"] == "probe"],
-        "findings": [],
+        "findings": findings(events),
         "phases": _phases(events, ""),
         "nodes": _nodes(events),
         "availability": [],
     }
+
+
+def findings(events: t.Iterable[Event]) -> list[Event]:
+    """What diagnose named, root first, each once: a repair told later takes the place of what was found before it."""
+    found: dict[tuple[str, str, str], Event] = {}
+    for event in events:
+        if event["event"] == "finding":
+            key = (event["cause"], event["server"], event["peer"])
+            found[key] = {**_without(event, "event", "at"), "root": event["root"] or found.get(key, event)["root"]}
+    return sorted(found.values(), key=lambda finding: not finding["root"])
+
+
+def remaining(found: t.Iterable[t.Mapping[str, t.Any]]) -> list[t.Mapping[str, t.Any]]:
+    """The findings that still stand in the way: neither repaired nor a warning only."""
+    return [finding for finding in found if not finding["repaired"] and finding["cause"] not in WARNINGS]
+
+
+def finding_words(finding: t.Mapping[str, t.Any]) -> str:
+    """A finding's cause and whom it is about, in one line."""
+    where = finding["server"] + (f" to {finding['peer']}" if finding["peer"] else "")
+    return finding["cause"] + (f" on {where}" if where else "")
 
 
 def _without(event: Event, *keys: str) -> Event:

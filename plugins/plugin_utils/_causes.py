@@ -1,0 +1,954 @@
+# SPDX-FileCopyrightText: The mixedversion.kubernetes authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Not for use outside of this collection.
+"""What can be wrong with a Mixed Version Proxy, told from what was gathered.
+
+One pure function a cause: it takes the facts and gives findings, each with evidence that quotes what was seen. None
+of them asks anything, so each can be held against recorded facts. A server that is down or not ready is no cause of
+the proxy's: it is a note, so that it is neither hidden nor blamed on something else.
+
+Sources: KEP-4020; k8s.io/apiserver ``pkg/util/peerproxy``, ``pkg/reconcilers`` and
+``pkg/authentication/request/x509``; k8s.io/kubernetes ``pkg/controlplane/apiserver``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import typing as t
+
+try:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+except ImportError:  # ansible-core brings it
+    x509 = None  # type: ignore[assignment]
+
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _leases, _metrics, _version
+from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _run
+
+SERVER_NAME = "kubernetes.default.svc"
+#: The gate is on by default from this release.
+GATE_DEFAULT_ON = (1, 36)
+#: A label's value, as which the Lease carries the host name, may be this long.
+LONGEST_HOSTNAME = 63
+#: Peers fetch a new server's discovery only after some tries; before that it is not stale.
+SETTLED_SECONDS = 60.0
+#: Beyond what reading the clock took, seconds.
+CLOCK_TOLERANCE = 2.0
+
+CERTAIN, LIKELY, POSSIBLE = "certain", "likely", "possible"
+
+Entry = t.Mapping[str, t.Any]
+Pair = tuple[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One cause. ``root`` is false for what follows from another finding."""
+
+    cause: str
+    server: str
+    evidence: str
+    next_action: str
+    peer: str = ""
+    confidence: str = CERTAIN
+    root: bool = True
+    repaired: bool = False
+
+    def dump(self) -> dict[str, t.Any]:
+        return dataclasses.asdict(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """Everything that was gathered. Names are the inventory's; what could not be read is absent."""
+
+    hosts: t.Sequence[str]
+    nodes: t.Mapping[str, Entry]
+    proxies: t.Mapping[str, Entry]
+    #: By source, then by peer; a source's entry for itself tells whether its server answers on its own node.
+    peers: t.Mapping[str, t.Mapping[str, Entry]]
+    #: Leases that shall be there beside those of nodes and proxies.
+    leases: t.Sequence[str]
+    #: What diagnose_info read from the API.
+    seen: Entry
+    now: datetime.datetime
+
+    @property
+    def names(self) -> list[str]:
+        return list(dict.fromkeys([*self.hosts, *self.nodes, *self.proxies]))
+
+    def flags(self, name: str) -> dict[str, str]:
+        """A server's flags: what the process was started with, and what it says itself where that is not known."""
+        told = self.proxies.get(name, {}).get("flags") or {}
+        return {**told, **(self.nodes.get(name, {}).get("apiserver_flags") or {})}
+
+    def certificates(self, name: str, role: str) -> list[x509.Certificate]:
+        """The certificates a node holds in a role; a file that holds none gives none."""
+        for found in self.nodes.get(name, {}).get("certificates") or []:
+            if found.get("role") == role:
+                return load(found["pem"])
+        return []
+
+    def path(self, name: str, role: str) -> str:
+        entries = self.nodes.get(name, {}).get("certificates") or []
+        return next((str(found["path"]) for found in entries if found.get("role") == role), "its file")
+
+    def answers(self, name: str) -> bool:
+        """Whether the API's own reader got an answer from the server."""
+        return name in self.proxies and not self.proxies[name].get("error")
+
+    def entry(self, source: str, peer: str) -> Entry | None:
+        return self.peers.get(source, {}).get(peer)
+
+    def pairs(self) -> list[tuple[str, str, Entry]]:
+        """Every ordered pair that was tried."""
+        return [
+            (source, peer, entry)
+            for source, entries in self.peers.items()
+            for peer, entry in entries.items()
+            if source != peer
+        ]
+
+    def down(self, name: str) -> bool:
+        """Whether the server itself is away: not even its own node gets through to it, nor did the API's reader."""
+        if self.answers(name):
+            return False
+        own = self.entry(name, name)
+        if own is not None:
+            return not reached(own)
+        tried = [entry for dummy, peer, entry in self.pairs() if peer == name]
+        return bool(tried) and not any(reached(entry) for entry in tried)
+
+    def address(self, name: str) -> str:
+        """Where the peers look for the server."""
+        tried = [entry for entries in self.peers.values() for peer, entry in entries.items() if peer == name]
+        told = next((str(entry["address"]) for entry in tried if entry.get("address")), "")
+        return told or str(self.proxies.get(name, {}).get("address") or "its address")
+
+
+def reached(entry: Entry) -> bool:
+    """Whether a connection came about."""
+    return entry["stage"] != "tcp"
+
+
+def is_open(entry: Entry | None) -> bool:
+    """Whether the whole way to a peer is proven: connection, TLS, and an answer to the front proxy's certificate."""
+    return entry is not None and entry["stage"] == "done" and not entry["error"]
+
+
+def load(pem: str) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(pem.encode()) if pem else []
+    except ValueError:
+        return []
+
+
+def subject(certificate: x509.Certificate) -> str:
+    return certificate.subject.rfc4514_string() or "no subject"
+
+
+def common_name(certificate: x509.Certificate) -> str:
+    found = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    return str(found[0].value) if found else ""
+
+
+def fingerprint(certificate: x509.Certificate) -> str:
+    return certificate.fingerprint(hashes.SHA256()).hex()
+
+
+def described(bundle: t.Iterable[x509.Certificate]) -> str:
+    """A CA bundle in a few words; two CAs of one name are told apart by their sums."""
+    words = [f"{subject(ca)}, sha256 {fingerprint(ca)[:12]}" for ca in bundle]
+    return " and ".join(words) or "no certificate"
+
+
+def signed(certificate: x509.Certificate, bundle: t.Iterable[x509.Certificate]) -> bool:
+    """Whether one of *bundle* issued the certificate itself."""
+    for ca in bundle:
+        try:
+            certificate.verify_directly_issued_by(ca)
+        except (ValueError, TypeError):
+            continue
+        except Exception as error:  # pylint: disable=broad-except
+            # cryptography.exceptions.InvalidSignature: an issuer of the same name with another key.
+            if type(error).__name__ != "InvalidSignature":
+                raise
+            continue
+        return True
+    return False
+
+
+def blamed(pairs: t.Iterable[Pair], prefer: int) -> list[tuple[str, list[Pair]]]:
+    """Who explains most of the failing pairs, with those pairs, until none is left.
+
+    A pair alone does not tell which end is wrong. One server that fails with all others does. *prefer* settles a tie:
+    0 for the source, 1 for the peer.
+    """
+    left = list(pairs)
+    found = []
+    while left:
+        ends = list(dict.fromkeys([pair[prefer] for pair in left] + [name for pair in left for name in pair]))
+        worst = max(ends, key=lambda name: sum(name in pair for pair in left))
+        found.append((worst, [pair for pair in left if worst in pair]))
+        left = [pair for pair in left if worst not in pair]
+    return found
+
+
+def other(name: str, pairs: t.Sequence[Pair]) -> str:
+    """The one other end, if there is just one."""
+    ends = {end for pair in pairs for end in pair} - {name}
+    return ends.pop() if len(ends) == 1 else ""
+
+
+def listed(names: t.Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(names))
+
+
+def restart_words(name: str) -> str:
+    return f"restart kube-apiserver on {name} if it is not restarted by that"
+
+
+# The causes, in the order in which one may be behind another.
+
+
+def address_is_load_balancer(facts: Facts) -> list[Finding]:
+    """The inventory's address of a server leads to several, so nothing read there is about that server."""
+    found = []
+    addresses: dict[str, list[str]] = {}
+    for name, proxy in facts.proxies.items():
+        if proxy.get("address"):
+            addresses.setdefault(str(proxy["address"]), []).append(name)
+    serving = {
+        fingerprint(certificate): name
+        for name in facts.nodes
+        for certificate in facts.certificates(name, "serving")[:1]
+    }
+    own_files = len(serving) == len([name for name in facts.nodes if facts.certificates(name, "serving")])
+    for name, proxy in facts.proxies.items():
+        address = str(proxy.get("address") or "")
+        looked = (facts.seen.get("addresses") or {}).get(name) or {}
+        shown, starts = list(looked.get("certificates") or []), list(looked.get("starts") or [])
+        evidence = ""
+        if len(addresses.get(address, [])) > 1:
+            evidence = f"{listed(addresses[address])} all have the address {address}"
+        elif len(set(shown)) > 1:
+            who = listed(serving.get(mark, f"sha256 {mark[:12]}") for mark in shown)
+            evidence = f"{len(shown)} new connections to {address} met {len(set(shown))} certificates, of {who}"
+        elif len(set(starts)) > 1:
+            evidence = f"{len(starts)} new connections to {address} met servers with {len(set(starts))} start times"
+        elif own_files and shown and serving.get(shown[0], name) != name:
+            evidence = f"{address} shows the serving certificate of {serving[shown[0]]}"
+        if evidence:
+            own = [str(item) for item in facts.nodes.get(name, {}).get("addresses") or []]
+            found.append(
+                Finding(
+                    "address_is_load_balancer",
+                    name,
+                    evidence + (f"; the node's own addresses are {', '.join(own)}" if own else ""),
+                    f"Give {name} its own address: control_plane_api_address "
+                    f"{facts.flags(name).get('advertise-address') or 'IP of the node'}:"
+                    f"{facts.flags(name).get('secure-port') or '6443'} in its host variables, or none, so that its "
+                    "Lease tells it.",
+                )
+            )
+    return found
+
+
+def duplicate_hostname(facts: Facts) -> list[Finding]:
+    """Servers name their Lease by the host name, so two of one name take each other for themselves."""
+    found = []
+    first: dict[str, str] = {}
+    for name, node in facts.nodes.items():
+        hostname = node["hostname"]
+        known = first.setdefault(hostname, name)
+        if known == name or same_machine(facts.nodes[known], node):
+            continue
+        addresses = [listed(map(str, facts.nodes[who].get("addresses") or ["unknown"])) for who in (known, name)]
+        found.append(
+            Finding(
+                "duplicate_hostname",
+                name,
+                f"{known} ({addresses[0]}) and {name} ({addresses[1]}) both have the host name {hostname}, so both "
+                f"servers are the Lease {_leases.server_id(hostname)} and neither takes the other for a peer",
+                f"Give {name} a host name of its own (hostnamectl set-hostname), restart kube-apiserver there, and "
+                "start diagnose again.",
+                peer=known,
+            )
+        )
+    return found
+
+
+def same_machine(one: Entry, two: Entry) -> bool:
+    addresses = [set(node.get("addresses") or []) for node in (one, two)]
+    return bool(addresses[0]) and addresses[0] == addresses[1]
+
+
+def hostname_too_long(facts: Facts) -> list[Finding]:
+    """The host name becomes a label of the Lease; one that is too long is refused, and there is no Lease."""
+    return [
+        Finding(
+            "hostname_too_long",
+            name,
+            f"the host name {node['hostname']} has {length} bytes; the Lease carries it as a label of at most "
+            f"{LONGEST_HOSTNAME}, so this server has none and no peer knows it",
+            f"Give {name} a host name of at most {LONGEST_HOSTNAME} bytes (hostnamectl set-hostname) and restart "
+            "kube-apiserver there; up to 1.36 it must be killed for that.",
+        )
+        for name, node in facts.nodes.items()
+        for length in [len(node["hostname"].encode())]
+        if length > LONGEST_HOSTNAME
+    ]
+
+
+def gate_by_flags(flags: t.Mapping[str, str], version: str) -> bool | None:
+    """Whether flags and version switch the gate on; ``None`` if they do not tell."""
+    for part in flags.get("feature-gates", "").strip("[]").replace(" ", ",").split(","):
+        gate, dummy, value = part.partition("=")
+        if gate.rpartition(":")[2] == _metrics.GATE:
+            return value.lower() == "true"
+    try:
+        parsed = _version.parse(version)
+    except ValueError:
+        return None
+    return (parsed.major, parsed.minor) >= GATE_DEFAULT_ON
+
+
+def gate_off(facts: Facts) -> list[Finding]:
+    if len(facts.names) < 2:
+        return []
+    found = []
+    for name in facts.names:
+        flags = facts.flags(name)
+        told = [f"--{flag}={flags[flag]}" for flag in ("feature-gates", "emulated-version") if flags.get(flag)]
+        proxy = facts.proxies.get(name, {})
+        version = str(proxy.get("version") or facts.nodes.get(name, {}).get("components", {}).get("kube-apiserver", ""))
+        emulated = str(proxy.get("emulated_version") or "")
+        mend = (
+            f"Take {_metrics.GATE}=false out of --feature-gates of kube-apiserver on {name}"
+            if "false" in "".join(told)
+            else f"Raise --emulated-version of kube-apiserver on {name}, or set --feature-gates={_metrics.GATE}=true"
+            if flags.get("emulated-version")
+            else f"Set --feature-gates={_metrics.GATE}=true and --peer-ca-file together on {name}"
+        )
+        if facts.answers(name) and not proxy["gate"]:
+            evidence = (
+                f'kubernetes_feature_enabled{{name="{_metrics.GATE}"}} is 0 on {name} ({version}'
+                + (f", emulating {emulated}" if emulated and not version.startswith(f"v{emulated}.") else "")
+                + f"); {' and '.join(told) or 'its flags do not name it, so its release decides'}"
+            )
+            found.append(Finding("gate_off", name, evidence, f"{mend} and restart it."))
+        elif facts.down(name) and flags.get("peer-ca-file") and gate_by_flags(flags, version) is False:
+            # Such a server refuses to start, so nobody can ask it.
+            found.append(
+                Finding(
+                    "gate_off",
+                    name,
+                    f"{name} does not answer, and it is to start with --peer-ca-file={flags['peer-ca-file']} and "
+                    f"{' and '.join(told) or version}: it refuses that flag while the gate is off",
+                    f"{mend}, or take --peer-ca-file out, and restart it.",
+                    confidence=LIKELY,
+                )
+            )
+    return found
+
+
+def flag_missing(facts: Facts) -> list[Finding]:
+    if len(facts.names) < 2:
+        return []
+    found = []
+    for name, proxy in facts.proxies.items():
+        if not facts.answers(name) or proxy["hook"] or proxy["state"] == "impaired":
+            continue
+        if facts.flags(name).get("peer-ca-file"):
+            continue
+        found.append(
+            Finding(
+                "flag_missing",
+                name,
+                f"{name} runs without --peer-ca-file, and its /readyz?verbose has no poststarthook/mixed-version-proxy-handler: "
+                + ("the gate is on, the proxy inert" if proxy["gate"] else "and the gate is off as well"),
+                "Start mixedversion.kubernetes.proxy, which sets --peer-ca-file on one server after the other; "
+                "upgrade does it by itself.",
+                root=bool(proxy["gate"]),
+            )
+        )
+    return found
+
+
+def advertise_incomplete(facts: Facts) -> list[Finding]:
+    found = []
+    for name in facts.names:
+        flags = facts.flags(name)
+        given = {flag: flags.get(flag, "") for flag in ("peer-advertise-ip", "peer-advertise-port")}
+        have = [flag for flag, value in given.items() if value]
+        if len(have) != 1:
+            continue
+        lacks = next(flag for flag in given if flag != have[0])
+        told = facts.proxies.get(name, {}).get("lease_address") or facts.address(name)
+        found.append(
+            Finding(
+                "advertise_incomplete",
+                name,
+                f"{name} has --{have[0]}={given[have[0]]} and no --{lacks}: the server ignores one without the other, "
+                f"says nothing, and is announced as {told}",
+                f"Set --{lacks} on {name} as well, or take --{have[0]} out, and restart kube-apiserver there.",
+            )
+        )
+    return found
+
+
+def advertised(facts: Facts, name: str) -> str:
+    """The address set for the peers, where both flags are."""
+    flags = facts.flags(name)
+    address, port = flags.get("peer-advertise-ip", ""), flags.get("peer-advertise-port", "")
+    if not address or not port:
+        return ""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def leads_astray(facts: Facts, name: str) -> bool:
+    """Whether the peers are sent to an address that is not where the server listens."""
+    flags = facts.flags(name)
+    if not advertised(facts, name) or name not in facts.nodes:
+        return False
+    own = facts.nodes[name].get("addresses") or []
+    return flags["peer-advertise-ip"] not in own or flags["peer-advertise-port"] != flags.get("secure-port", "6443")
+
+
+def answers_as_another(facts: Facts, peer: str, entry: Entry) -> bool:
+    """Whether a peer's address shows a certificate that is not the one on the peer's node."""
+    shown, own = load(entry.get("pem") or ""), facts.certificates(peer, "serving")
+    return bool(shown and own) and fingerprint(shown[0]) != fingerprint(own[0])
+
+
+def advertise_unreachable(facts: Facts) -> list[Finding]:
+    failing: dict[str, list[tuple[str, Entry]]] = {}
+    for source, peer, entry in facts.pairs():
+        if is_open(entry) or facts.down(peer) or not advertised(facts, peer):
+            continue
+        if (not reached(entry) and leads_astray(facts, peer)) or (
+            entry["stage"] == "tls" and answers_as_another(facts, peer, entry)
+        ):
+            failing.setdefault(peer, []).append((source, entry))
+    found = []
+    for name, tried in failing.items():
+        flags = facts.flags(name)
+        own = listed(map(str, facts.nodes.get(name, {}).get("addresses") or []))
+        found.append(
+            Finding(
+                "advertise_unreachable",
+                name,
+                f"{name} has --peer-advertise-ip={flags['peer-advertise-ip']} and "
+                f"--peer-advertise-port={flags['peer-advertise-port']}, and from {listed(who for who, dummy in tried)}: "
+                f"{tried[0][1]['error']}" + (f"; the node's own addresses are {own}" if own else ""),
+                f"Set both flags on {name} to an address its peers reach, or take both out, so that "
+                f"{flags.get('advertise-address') or 'the advertised address'}:{flags.get('secure-port') or '6443'} "
+                "is used, and restart kube-apiserver there.",
+            )
+        )
+    return found
+
+
+def cut(facts: Facts, kinds: t.Collection[str]) -> list[tuple[str, str, Entry]]:
+    """The pairs without a connection though the peer's server is there, and its address is its own."""
+    return [
+        (source, peer, entry)
+        for source, peer, entry in facts.pairs()
+        if not reached(entry)
+        and (entry.get("kind") or "filtered") in kinds
+        and not facts.down(peer)
+        and not leads_astray(facts, peer)
+    ]
+
+
+def way_closed(facts: Facts, cause: str, kinds: t.Collection[str], what: str, mend: str) -> list[Finding]:
+    """peer_filtered and peer_refused: the peer is there, and the way to it is not."""
+    tried = {(source, peer): entry for source, peer, entry in cut(facts, kinds)}
+    found = []
+    for name, pairs in blamed(tried, prefer=0):
+        sources, peers = listed(source for source, dummy in pairs), listed(peer for dummy, peer in pairs)
+        peer = other(name, pairs)
+        entry = tried[pairs[0]]
+        proof = []
+        for target in dict.fromkeys(target for dummy, target in pairs):
+            own = facts.entry(target, target)
+            if own is not None and reached(own):
+                proof.append(f"on {target} itself it is reached")
+            elif own is not None:
+                proof.append(f"not even on {target} itself is it reached")
+            if facts.answers(target):
+                proof.append(f"{target} answers the API's reader")
+        found.append(
+            Finding(
+                cause,
+                name,
+                f"from {sources} to {peers}: {entry['error']}" + (f"; {', '.join(proof)}" if proof else ""),
+                f"{what} Look at {sources} and {peers} for a rule on port "
+                f"{entry['address'].rpartition(':')[2]} (iptables -S, nft list ruleset) and at what lies between "
+                f"them, and {mend}. A peer stays unknown for as long again after that: "
+                "start diagnose with control_plane_repair=true.",
+                peer=peer,
+                confidence=CERTAIN if proof else LIKELY,
+            )
+        )
+    return found
+
+
+def peer_filtered(facts: Facts) -> list[Finding]:
+    return way_closed(
+        facts,
+        "peer_filtered",
+        ("filtered", "timeout"),
+        "Packets are dropped on the way.",
+        "let the port through",
+    )
+
+
+def peer_refused(facts: Facts) -> list[Finding]:
+    return way_closed(
+        facts,
+        "peer_refused",
+        ("refused", "unreachable"),
+        "Something answers the connection with a refusal, and it is not the server's being down.",
+        "let the port through, or make the server listen on that address (--bind-address)",
+    )
+
+
+def peer_ca_mismatch(facts: Facts) -> list[Finding]:
+    tried: dict[Pair, Entry] = {}
+    for source, peer, entry in facts.pairs():
+        if not facts.flags(source).get("peer-ca-file"):
+            continue
+        words = str(entry["error"]).lower()
+        untold = entry.get("chains") is None and entry["stage"] == "tls" and "certificate" in words
+        if entry.get("chains") is False or (untold and ("issuer" in words or "self-signed" in words)):
+            if advertised(facts, peer) and answers_as_another(facts, peer, entry):
+                continue
+            tried[source, peer] = entry
+    found = []
+    for name, pairs in blamed(tried, prefer=0):
+        source, peer = pairs[0]
+        shown = load(tried[pairs[0]].get("pem") or "")
+        path = facts.flags(source)["peer-ca-file"]
+        ca = facts.certificates(source, "peer_ca")
+        evidence = f"{path} on {source}" + (f" ({described(ca)})" if ca else "") + " did not sign "
+        evidence += f"the certificate that {listed(target for dummy, target in pairs)} "
+        evidence += "shows" if len({target for dummy, target in pairs}) == 1 else "show"
+        if shown:
+            evidence += f" (issuer {shown[0].issuer.rfc4514_string()})"
+        if len({who for who, dummy in pairs}) > 1:
+            evidence += f"; the same from {listed(who for who, dummy in pairs)}"
+        wrong_peer = name == peer and name != source
+        found.append(
+            Finding(
+                "peer_ca_mismatch",
+                name,
+                f"{evidence}; {tried[pairs[0]]['error'] or 'TLS was not verified by it'}",
+                f"Let --tls-cert-file of {name} be signed by the CA the others have as --peer-ca-file, or add its CA "
+                "to theirs."
+                if wrong_peer
+                else f"Set --peer-ca-file on {name} to the CA that signed the servers' certificates (kubeadm's is "
+                "/etc/kubernetes/pki/ca.crt), or add it to that file, and restart kube-apiserver there.",
+                peer=other(name, pairs),
+                confidence=CERTAIN if tried[pairs[0]].get("chains") is False else LIKELY,
+            )
+        )
+    return found
+
+
+def serving_name_missing(facts: Facts) -> list[Finding]:
+    found = []
+    for name in facts.names:
+        entries = [entry for entries in facts.peers.values() for peer, entry in entries.items() if peer == name]
+        shown = next((entry for entry in entries if entry.get("pem") or entry.get("names")), None)
+        if shown is not None:
+            names = [str(item) for item in shown.get("names") or []] or dns_names(load(shown["pem"]))
+        elif facts.certificates(name, "serving"):
+            names = dns_names(facts.certificates(name, "serving"))
+        else:
+            continue
+        if SERVER_NAME in names or (shown is not None and not names and is_open(shown)):
+            continue
+        found.append(
+            Finding(
+                "serving_name_missing",
+                name,
+                f"the serving certificate of {name} ({facts.flags(name).get('tls-cert-file') or 'its file'}) is for "
+                f"{', '.join(names) or 'no name'}, not for {SERVER_NAME}, by which every peer verifies it",
+                f"Renew it with the name {SERVER_NAME} in it (with kubeadm: move apiserver.crt and apiserver.key away, "
+                f"then kubeadm init phase certs apiserver) and {restart_words(name)}.",
+                confidence=CERTAIN if shown is not None else LIKELY,
+            )
+        )
+    return found
+
+
+def dns_names(certificates: t.Sequence[x509.Certificate]) -> list[str]:
+    try:
+        extension = certificates[0].extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except (IndexError, x509.ExtensionNotFound):
+        return []
+    return list(extension.value.get_values_for_type(x509.DNSName))
+
+
+def front_proxy_expired(facts: Facts) -> list[Finding]:
+    found = []
+    for name in facts.nodes:
+        for certificate in facts.certificates(name, "front_proxy_client")[:1]:
+            ends, begins = certificate.not_valid_after_utc, certificate.not_valid_before_utc
+            if begins <= facts.now <= ends:
+                continue
+            refused = sorted({peer for who, peer, entry in facts.pairs() if who == name and entry["status"] == 401})
+            when = f"ended {ends:%Y-%m-%d %H:%M} UTC" if ends < facts.now else f"begins {begins:%Y-%m-%d %H:%M} UTC"
+            found.append(
+                Finding(
+                    "front_proxy_expired",
+                    name,
+                    f"{facts.path(name, 'front_proxy_client')} on {name} ({subject(certificate)}) {when}"
+                    + (f"; {listed(refused)} answers 401 to it" if refused else ""),
+                    f"Renew it on {name} (with kubeadm: kubeadm certs renew front-proxy-client); the server reads it "
+                    "anew by itself.",
+                    confidence=CERTAIN if refused else LIKELY,
+                )
+            )
+    return found
+
+
+def requestheader_ca_differs(facts: Facts) -> list[Finding]:
+    tried: dict[Pair, Entry] = {}
+    for source, peer, entry in facts.pairs():
+        certificates, bundle = facts.certificates(source, "front_proxy_client"), facts.certificates(peer, "requestheader_ca")
+        if certificates and bundle:
+            differs = not signed(certificates[0], bundle)
+            # An intermediate in the file may make it good all the same; unless the answer was to another identity.
+            if differs and is_open(entry):
+                differs = signed(certificates[0], facts.certificates(peer, "client_ca"))
+        else:
+            judged = entry.get("client_certificate") or {}
+            differs = judged.get("accepted") is False and "sign" in str(judged.get("why", "")).lower()
+        if differs:
+            tried[source, peer] = entry
+    found = []
+    for name, pairs in blamed(tried, prefer=1):
+        source, peer = pairs[0]
+        shown = facts.certificates(source, "front_proxy_client")[:1]
+        ca = facts.certificates(peer, "requestheader_ca")
+        path = facts.flags(peer).get("requestheader-client-ca-file") or "the requestheader CA"
+        statuses = sorted({str(entry["status"]) for pair, entry in tried.items() if pair in pairs and entry["status"]})
+        found.append(
+            Finding(
+                "requestheader_ca_differs",
+                name,
+                f"{path} on {peer}" + (f" ({described(ca)})" if ca else "")
+                + f" did not sign the front proxy's client certificate of {source}"
+                + (f" (issuer {shown[0].issuer.rfc4514_string()})" if shown else "")
+                + (f"; so for {len(pairs)} pairs of {name}" if len(pairs) > 1 else "")
+                + (f"; answered {' and '.join(statuses)}" if statuses else ""),
+                f"Make --requestheader-client-ca-file and --proxy-client-cert-file of {name} come from the CA that the "
+                f"other servers have (kubeadm's is /etc/kubernetes/pki/front-proxy-ca.crt, one for all nodes), and "
+                f"{restart_words(name)}.",
+                peer=other(name, pairs),
+                confidence=CERTAIN if "401" in statuses else LIKELY,
+            )
+        )
+    return found
+
+
+def allowed_names(flags: t.Mapping[str, str]) -> list[str]:
+    """``--requestheader-allowed-names`` as a list; /flagz prints it in brackets."""
+    given = flags.get("requestheader-allowed-names", "").strip("[]").replace(" ", ",")
+    return [name for name in (part.strip("\"'") for part in given.split(",")) if name]
+
+
+def front_proxy_name_not_allowed(facts: Facts) -> list[Finding]:
+    tried: dict[Pair, str] = {}
+    for source, peer, entry in facts.pairs():
+        names = allowed_names(facts.flags(peer))
+        certificates = facts.certificates(source, "front_proxy_client")
+        if certificates and names:
+            name = common_name(certificates[0])
+            if name not in names:
+                tried[source, peer] = name
+        elif not certificates:
+            judged = entry.get("client_certificate") or {}
+            if judged.get("accepted") is False and "name" in str(judged.get("why", "")).lower():
+                tried[source, peer] = str(judged["why"])
+    found = []
+    for name, pairs in blamed(tried, prefer=1):
+        source, peer = pairs[0]
+        entry = facts.entry(source, peer) or {}
+        allowed = ",".join(allowed_names(facts.flags(peer)))
+        found.append(
+            Finding(
+                "front_proxy_name_not_allowed",
+                name,
+                f"the front proxy's client certificate of {listed(who for who, dummy in pairs)} has the common name "
+                f"{tried[pairs[0]]}; {listed(who for dummy, who in pairs)} has --requestheader-allowed-names={allowed}"
+                + (f" and answers {entry['status']}" if entry.get("status") else ""),
+                f"Add {tried[pairs[0]]} to --requestheader-allowed-names on {listed(who for dummy, who in pairs)} and "
+                "restart kube-apiserver there, or renew the certificate with a name that is allowed.",
+                peer=other(name, pairs),
+                confidence=CERTAIN if entry.get("status") in (401, 403) else LIKELY,
+            )
+        )
+    return found
+
+
+def discovery_forbidden(facts: Facts) -> list[Finding]:
+    forbidden = [(source, peer, entry) for source, peer, entry in facts.pairs() if entry["status"] == 403]
+    allowed = [entry for dummy, dummy2, entry in facts.pairs() if entry["status"] == 200]
+    found = facts.seen.get("discovery") or {}
+    words = str(found.get("words") or "")
+    if not forbidden and (allowed or not words):
+        return []
+    heard = ""
+    if forbidden:
+        source, peer, entry = forbidden[0]
+        heard = f"{peer} {entry['error']} (asked from {source} as system:apiserver)"
+    return [
+        Finding(
+            "discovery_forbidden",
+            "",
+            "; ".join(part for part in (words, heard) if part),
+            "kubectl delete clusterrolebinding system:discovery --ignore-not-found, then kubectl create "
+            "clusterrolebinding system:discovery --clusterrole=system:discovery --group=system:authenticated; the next "
+            "start of any server writes role and binding anew too, unless they say autoupdate=false.",
+            confidence=CERTAIN if words and forbidden else LIKELY,
+        )
+    ]
+
+
+def dead_lease(facts: Facts) -> list[Finding]:
+    found = []
+    unread = unknown_hosts(facts)
+    for lease in dead_leases(facts):
+        host = lease["address"].rpartition(":")[0].strip("[]")
+        # A host that was given another name leaves its former Lease behind.
+        renamed = next((name for name, node in facts.nodes.items() if host in (node.get("addresses") or [])), "")
+        evidence = (
+            f"the Lease {lease['name']} of {lease['hostname'] or 'no host name'} ({lease['address'] or 'no address'}) "
+            f"was not renewed for {lease['age_seconds']:.0f} s, of 10 wanted, and no server of the inventory has it"
+        )
+        if renamed:
+            evidence += f"; {host} is {renamed}, whose host name is {facts.nodes[renamed]['hostname']} now"
+        elif lease.get("words"):
+            evidence += f"; {lease['words']}"
+        if unread:
+            evidence += f"; it might be that of {listed(unread)}, which could not be read"
+        found.append(
+            Finding(
+                "dead_lease",
+                lease["hostname"] or lease["name"],
+                evidence,
+                f"kubectl -n kube-system delete lease {lease['name']}, or start diagnose with "
+                "control_plane_repair=true, once that server is gone for good.",
+                confidence=POSSIBLE if unread else LIKELY if lease.get("answers") and not renamed else CERTAIN,
+                root=not renamed,
+            )
+        )
+    return found
+
+
+def unknown_hosts(facts: Facts) -> list[str]:
+    """The inventory's hosts of which neither the host name nor a server is known."""
+    return [name for name in facts.hosts if name not in facts.nodes and name not in facts.proxies]
+
+
+def expected_leases(facts: Facts) -> set[str]:
+    """The Leases that the inventory's servers have, or would have."""
+    names = {str(proxy["lease"]) for proxy in facts.proxies.values() if proxy.get("lease")}
+    return names | set(facts.leases) | {_leases.server_id(node["hostname"]) for node in facts.nodes.values()}
+
+
+def dead_leases(facts: Facts) -> list[Entry]:
+    """The Leases nobody renews and no host of the inventory has."""
+    return [
+        lease
+        for lease in facts.seen.get("leases") or []
+        if lease["name"] not in expected_leases(facts) and lease["age_seconds"] > _leases.FRESH_SECONDS
+    ]
+
+
+def safe_to_delete(facts: Facts) -> list[str]:
+    """The dead Leases that are nobody's for certain; heal_peers looks once more."""
+    return [] if unknown_hosts(facts) else [lease["name"] for lease in dead_leases(facts)]
+
+
+def stale_peer(facts: Facts) -> list[Finding]:
+    found = []
+    started = {lease["name"]: lease["started_seconds"] for lease in facts.seen.get("leases") or []}
+    for stale in facts.seen.get("stale") or []:
+        name, peer = stale["server"], stale["peer"]
+        entry = facts.entry(name, peer)
+        if not facts.proxies.get(name, {}).get("hook"):
+            continue
+        resources = stale["resources"]
+        lacking = f"{', '.join(resources[:2])}{', ...' if len(resources) > 2 else ''}"
+        young = [
+            who
+            for who in (name, peer)
+            if started.get(facts.proxies.get(who, {}).get("lease", ""), SETTLED_SECONDS) < SETTLED_SECONDS
+        ]
+        errors = sum(
+            counter["value"]
+            for counter in facts.proxies[name].get("counters") or []
+            if isinstance(counter, dict) and counter["name"] == _metrics.SYNC_ERRORS
+        )
+        if is_open(entry):
+            way = f"the way from {name} to {peer} is open ({t.cast(Entry, entry)['seconds'] * 1000:.0f} ms)"
+        else:
+            way = f"the way to {peer} is {'not open' if entry else 'not known'}"
+        found.append(
+            Finding(
+                "stale_peer",
+                name,
+                f"the merged discovery of {name} lacks {len(resources)} that {peer} serves itself ({lacking}); {way}"
+                + (f"; {errors:.0f} failed fetches since {name} started" if errors else "")
+                + (f"; {listed(young)} started less than {SETTLED_SECONDS:.0f} s ago" if young else ""),
+                "Start diagnose with control_plane_repair=true: it changes the holder of a Lease and back, and every "
+                "server fetches its peers at once, without a restart.",
+                peer=peer,
+                confidence=(POSSIBLE if young else CERTAIN) if is_open(entry) else LIKELY,
+                root=is_open(entry),
+            )
+        )
+    return found
+
+
+def crd_not_established(facts: Facts) -> list[Finding]:
+    return [
+        Finding(
+            "crd_not_established",
+            "",
+            f"the CustomResourceDefinition {crd['name']} is not Established: {crd['words']}",
+            f"kubectl describe crd {crd['name']}; its group-versions are never proxied, so each server must serve them.",
+        )
+        for crd in facts.seen.get("crds") or []
+    ]
+
+
+def apiservice_unavailable(facts: Facts) -> list[Finding]:
+    return [
+        Finding(
+            "apiservice_unavailable",
+            "",
+            f"the APIService {item['name']} is not Available: {item['words']}",
+            f"kubectl describe apiservice {item['name']}, and mend the service it names; it is never proxied.",
+        )
+        for item in facts.seen.get("apiservices") or []
+    ]
+
+
+def clock_skew(facts: Facts) -> list[Finding]:
+    """Each node's clock against the controller's, which was read just before and just after it."""
+    off: dict[str, float] = {}
+    for name, node in facts.nodes.items():
+        window = node.get("controller_clock") or []
+        if len(window) != 2 or not node.get("clock"):
+            continue
+        ahead, behind = node["clock"] - window[1], window[0] - node["clock"]
+        if max(ahead, behind) > CLOCK_TOLERANCE:
+            off[name] = ahead if ahead > 0 else -behind
+    action = "Make chrony or systemd-timesyncd run there (timedatectl status, chronyc tracking) and let it catch up."
+    if len(off) > 1 and len(off) == len(facts.nodes) and max(off.values()) - min(off.values()) <= CLOCK_TOLERANCE:
+        amount = next(iter(off.values()))
+        words = f"every node's clock is about {abs(amount):.0f} s {'ahead of' if amount > 0 else 'behind'} this one's"
+        return [Finding("clock_skew", "", f"{words}, so it is the controller's that is off", action)]
+    return [
+        Finding(
+            "clock_skew",
+            name,
+            f"the clock of {name} is {abs(amount):.1f} s {'ahead of' if amount > 0 else 'behind'} the controller's",
+            action,
+        )
+        for name, amount in off.items()
+    ]
+
+
+#: Each cause's judge, in the order in which one may be behind another.
+JUDGES: tuple[t.Callable[[Facts], list[Finding]], ...] = (
+    address_is_load_balancer,
+    duplicate_hostname,
+    hostname_too_long,
+    gate_off,
+    flag_missing,
+    advertise_incomplete,
+    advertise_unreachable,
+    peer_filtered,
+    peer_refused,
+    peer_ca_mismatch,
+    serving_name_missing,
+    front_proxy_expired,
+    requestheader_ca_differs,
+    front_proxy_name_not_allowed,
+    discovery_forbidden,
+    dead_lease,
+    stale_peer,
+    crd_not_established,
+    apiservice_unavailable,
+    clock_skew,
+)
+
+
+def judge(facts: Facts) -> list[Finding]:
+    """All findings: roots first, warnings last, and what follows from a root marked so."""
+    found = [finding for judged in JUDGES for finding in judged(facts)]
+    roots = [
+        finding for finding in found if finding.root and finding.cause not in (*_run.WARNINGS, "stale_peer", "dead_lease")
+    ]
+
+    def follows(finding: Finding) -> bool:
+        ends = {finding.server, finding.peer}
+        return finding.cause == "stale_peer" and any(not root.server or ends & {root.server, root.peer} for root in roots)
+
+    told = [dataclasses.replace(finding, root=finding.root and not follows(finding)) for finding in found]
+    # Stable: within each class the order of the judges stays.
+    return sorted(told, key=lambda finding: (not finding.root, finding.cause in _run.WARNINGS))
+
+
+def notes(facts: Facts, found: t.Sequence[Finding]) -> list[str]:
+    """What keeps the diagnosis from being complete, and is no cause of the proxy's: each is a reason not to say "healthy"."""
+    told = []
+    blamed_servers = {name for finding in found for name in (finding.server, finding.peer)}
+    for name in facts.names:
+        if name not in facts.nodes:
+            told.append(f"{name} could not be read over its connection: its flags and certificates are not judged.")
+        proxy = facts.proxies.get(name)
+        if proxy is None and name not in blamed_servers:
+            told.append(f"{name} has no identity Lease, and no server was asked for it: start its kube-apiserver.")
+        elif facts.down(name) and name not in blamed_servers:
+            told.append(
+                f"{name} is down: {(facts.entry(name, name) or proxy or {}).get('error')}. Start its kube-apiserver "
+                "and read its log."
+            )
+        elif proxy is not None and proxy.get("error") and name not in blamed_servers:
+            told.append(f"{name} could not be asked from where the API is reached: {proxy['error']}.")
+        elif proxy is not None and not proxy.get("error") and not proxy["ready"] and name not in blamed_servers:
+            told.append(f"{name} is not ready: {', '.join(proxy.get('unready') or []) or 'no reason given'}.")
+    names = list(facts.nodes)
+    for position, name in enumerate(names):
+        twins = [who for who in names[:position] if same_machine(facts.nodes[who], facts.nodes[name])]
+        if twins:
+            told.append(f"{name} and {twins[0]} are one machine; name it once in the inventory.")
+    explained = {
+        (source, peer)
+        for source, peer, dummy in facts.pairs()
+        for finding in found
+        if finding.cause not in _run.WARNINGS
+        and (not finding.server or finding.server in (source, peer))
+        and (not finding.peer or finding.peer in (source, peer))
+    }
+    told += [
+        f"{source} does not get through to {peer}: {entry['stage']}: {entry['error']}."
+        for source, peer, entry in facts.pairs()
+        if not is_open(entry) and not facts.down(peer) and (source, peer) not in explained
+    ]
+    told += [
+        f"The server {lease['hostname'] or lease['name']} ({lease['address'] or 'no address'}) renews its Lease and is "
+        "not in the inventory."
+        for lease in facts.seen.get("leases") or []
+        if lease["name"] not in expected_leases(facts) and lease["age_seconds"] <= _leases.FRESH_SECONDS
+    ]
+    told += [f"Not judged, {part}: {words}." for part, words in (facts.seen.get("errors") or {}).items()]
+    return told
