@@ -45,7 +45,9 @@ class ActionModule(GateAction):
         result["notes"] = _causes.notes(gathered, found)
         result["dead_leases"] = _causes.safe_to_delete(gathered)
         result["live_leases"] = {
-            name: proxy["lease"] for name, proxy in gathered.proxies.items() if gathered.answers(name) and proxy["lease"]
+            name: proxy["lease"]
+            for name, proxy in gathered.proxies.items()
+            if gathered.answers(name) and proxy["lease"]
         }
         for note in result["notes"]:
             self._display.warning(note)

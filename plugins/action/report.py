@@ -53,6 +53,8 @@ class ActionModule(ActionBase):
             "run_directory": run.directory,
             "resumes": report["run"]["resumes"],
             "result": report["run"]["result"],
+            "findings": report["findings"],
+            "remaining": _run.remaining(report["findings"]),
         }
 
     def _start(self, arguments: dict[str, t.Any]) -> _run.Run:

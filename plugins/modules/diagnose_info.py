@@ -55,7 +55,7 @@ options:
     elements: str
     default: []
   patience:
-    description: Seconds that what was just started gets to come by itself before it is named; a healthy cluster costs none.
+    description: Seconds that a peer just started, or a new CRD, has to come by itself before it is named.
     type: float
     default: 5.0
 """
@@ -82,11 +82,11 @@ findings:
     peer: {description: The peer it is about., type: str, returned: always}
     evidence: {description: What was seen., type: str, returned: always}
     confidence: {description: "V(certain), V(likely) or V(possible).", type: str, returned: always}
-    root: {description: "Whether it stands by itself; what follows from another finding does not.", type: bool, returned: always}
+    root: {description: Whether it stands by itself; else it follows from another., type: bool, returned: always}
     next_action: {description: What to do., type: str, returned: always}
     repaired: {description: Whether it was repaired., type: bool, returned: always}
 notes:
-  description: What was not judged, and what is wrong without being a cause of the proxy's, such as a server that is down.
+  description: What was not judged, and what is wrong but no cause of the proxy's, such as a server that is down.
   returned: always
   type: list
   elements: str
@@ -105,20 +105,16 @@ seen:
   type: dict
 """
 
-import datetime
-import email.utils
 import functools
-import socket
 import time
 import typing as t
-import urllib.parse
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mixedversion.kubernetes.plugins.module_utils import (
     _api,
-    _discovery,
     _gate,
+    _holders,
     _leases,
     _metrics,
     _views,
@@ -133,8 +129,6 @@ AUTHENTICATED = "system:authenticated"
 FETCHED = ("/api", "/apis")
 #: New connections to each address: that a load balancer leads all of them to one of three servers is past chance.
 CONNECTIONS = 6
-#: To an address that may be nobody's.
-CONNECT_TIMEOUT = 2.0
 START_TIME = "process_start_time_seconds"
 
 R = t.TypeVar("R")
@@ -184,15 +178,9 @@ def binding_words(binding: t.Mapping[str, t.Any] | None, role: t.Mapping[str, t.
 
 def read_leases(server: _api.Server) -> list[dict[str, t.Any]]:
     """Every identity Lease, with its age by the server's own clock."""
-    answer = server.request("GET", f"{_leases.LIST_PATH}?{_leases.LIST_QUERY}")
-    if answer.status != 200:
-        raise _api.ApiError(server.name, _leases.LIST_PATH, answer.status, answer.words)
-    try:
-        now = email.utils.parsedate_to_datetime(answer.headers.get("Date") or "")
-    except (TypeError, ValueError):
-        now = datetime.datetime.now(datetime.timezone.utc)
+    items, now = _holders.read_list(server)
     found = []
-    for item in answer.json().get("items") or []:
+    for item in items:
         lease = _leases.parse(item)
         created = _leases.parse_time(item["metadata"].get("creationTimestamp"))
         found.append(
@@ -209,18 +197,6 @@ def read_leases(server: _api.Server) -> list[dict[str, t.Any]]:
             }
         )
     return found
-
-
-def knock(address: str) -> tuple[bool | None, str]:
-    """Whether anything takes a connection at a Lease's address."""
-    parts = urllib.parse.urlsplit(f"//{address}")
-    if not parts.hostname:
-        return None, "it tells no address"
-    try:
-        socket.create_connection((parts.hostname, parts.port or 443), CONNECT_TIMEOUT).close()
-    except OSError as error:
-        return False, f"{address} does not answer: {error}"
-    return True, f"something answers at {address}"
 
 
 def one_read(server: _api.Server, path: str) -> dict[str, t.Any] | None:
@@ -243,21 +219,10 @@ def who_answers(cluster: _api.Cluster, target: _api.Target, shared: bool) -> dic
                 samples = _metrics.parse(server.get_text("/metrics"), (START_TIME,))
                 found["starts"].append(_metrics.total(samples, START_TIME))
             else:
-                found["certificates"].append(server.certificate_sum(CONNECT_TIMEOUT))
+                found["certificates"].append(server.certificate_sum(_holders.CONNECT_TIMEOUT))
         except _api.ApiError as error:
             found["error"] = str(error)
             break
-    return found
-
-
-def stale_pairs(look: _views.Look) -> dict[tuple[str, str], list[str]]:
-    """For each server and peer: what the peer serves itself and the server's merged discovery lacks."""
-    found: dict[tuple[str, str], list[str]] = {}
-    for name, resources in _discovery.missing(look.views, look.excluded).items():
-        for peer, view in look.views.items():
-            of_peer = [str(resource) for resource in resources if resource in view.own]
-            if peer != name and of_peer:
-                found[name, peer] = of_peer
     return found
 
 
@@ -298,7 +263,7 @@ class Reading:
             self.errors[f"discovery of {name}"] = str(error)
         return [
             {"server": name, "peer": peer, "resources": resources}
-            for (name, peer), resources in stale_pairs(look).items()
+            for (name, peer), resources in _holders.stale(look).items()
         ]
 
     def unsettled(self) -> dict[str, list[dict[str, t.Any]]]:
@@ -316,7 +281,7 @@ class Reading:
     def leases(self) -> list[dict[str, t.Any]]:
         found = read_leases(self.server)
         old = [lease for lease in found if lease["age_seconds"] > _leases.FRESH_SECONDS]
-        answers = _api.at_once({lease["name"]: functools.partial(knock, lease["address"]) for lease in old})
+        answers = _api.at_once({lease["name"]: functools.partial(_holders.knock, lease["address"]) for lease in old})
         for lease in old:
             lease["answers"], lease["words"] = t.cast("tuple[bool | None, str]", answers[lease["name"]])
         return found
@@ -330,15 +295,15 @@ class Reading:
         ]
         shared = len(pems) < len(self.params["nodes"]) or len(set(pems)) < len(pems)
         work = {
-            name: functools.partial(who_answers, self.cluster, target, shared)
-            for name, target in self.targets.items()
+            name: functools.partial(who_answers, self.cluster, target, shared) for name, target in self.targets.items()
         }
         return dict(_api.at_once(work))
 
     def everything(self) -> dict[str, t.Any]:
         started = time.monotonic()
+        none: list[dict[str, t.Any]] = []
         seen: dict[str, t.Any] = {
-            "leases": self.part("leases", self.leases, []),
+            "leases": self.part("leases", self.leases, none),
             "discovery": self.part("the binding system:discovery", self.discovery, {"words": ""}),
             "addresses": self.addresses(),
         }

@@ -111,6 +111,16 @@ result:
   description: How the run stands.
   returned: always
   type: str
+findings:
+  description: What M(mixedversion.kubernetes.diagnose_info) and M(mixedversion.kubernetes.heal_peers) found in this run.
+  returned: always
+  type: list
+  elements: dict
+remaining:
+  description: Those of RV(findings) that were not repaired and are no mere warnings.
+  returned: always
+  type: list
+  elements: dict
 """
 
 import typing as t

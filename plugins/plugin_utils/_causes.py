@@ -23,9 +23,10 @@ try:
 except ImportError:  # ansible-core brings it
     x509 = None  # type: ignore[assignment]
 
-from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _leases, _metrics, _version
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _holders, _leases, _metrics, _version
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _run
 
+HOOK = "poststarthook/mixed-version-proxy-handler"
 SERVER_NAME = "kubernetes.default.svc"
 #: The gate is on by default from this release.
 GATE_DEFAULT_ON = (1, 36)
@@ -129,12 +130,12 @@ class Facts:
 
 def reached(entry: Entry) -> bool:
     """Whether a connection came about."""
-    return entry["stage"] != "tcp"
+    return bool(entry["stage"] != "tcp")
 
 
 def is_open(entry: Entry | None) -> bool:
     """Whether the whole way to a peer is proven: connection, TLS, and an answer to the front proxy's certificate."""
-    return entry is not None and entry["stage"] == "done" and not entry["error"]
+    return entry is not None and bool(entry["stage"] == "done" and not entry["error"])
 
 
 def load(pem: str) -> list[x509.Certificate]:
@@ -145,7 +146,7 @@ def load(pem: str) -> list[x509.Certificate]:
 
 
 def subject(certificate: x509.Certificate) -> str:
-    return certificate.subject.rfc4514_string() or "no subject"
+    return str(certificate.subject.rfc4514_string()) or "no subject"
 
 
 def common_name(certificate: x509.Certificate) -> str:
@@ -366,7 +367,7 @@ def flag_missing(facts: Facts) -> list[Finding]:
             Finding(
                 "flag_missing",
                 name,
-                f"{name} runs without --peer-ca-file, and its /readyz?verbose has no poststarthook/mixed-version-proxy-handler: "
+                f"{name} runs without --peer-ca-file, and its /readyz?verbose has no {HOOK}: "
                 + ("the gate is on, the proxy inert" if proxy["gate"] else "and the gate is off as well"),
                 "Start mixedversion.kubernetes.proxy, which sets --peer-ca-file on one server after the other; "
                 "upgrade does it by itself.",
@@ -440,8 +441,9 @@ def advertise_unreachable(facts: Facts) -> list[Finding]:
                 "advertise_unreachable",
                 name,
                 f"{name} has --peer-advertise-ip={flags['peer-advertise-ip']} and "
-                f"--peer-advertise-port={flags['peer-advertise-port']}, and from {listed(who for who, dummy in tried)}: "
-                f"{tried[0][1]['error']}" + (f"; the node's own addresses are {own}" if own else ""),
+                f"--peer-advertise-port={flags['peer-advertise-port']}, and from "
+                f"{listed(who for who, dummy in tried)}: {tried[0][1]['error']}"
+                + (f"; the node's own addresses are {own}" if own else ""),
                 f"Set both flags on {name} to an address its peers reach, or take both out, so that "
                 f"{flags.get('advertise-address') or 'the advertised address'}:{flags.get('secure-port') or '6443'} "
                 "is used, and restart kube-apiserver there.",
@@ -618,7 +620,10 @@ def front_proxy_expired(facts: Facts) -> list[Finding]:
 def requestheader_ca_differs(facts: Facts) -> list[Finding]:
     tried: dict[Pair, Entry] = {}
     for source, peer, entry in facts.pairs():
-        certificates, bundle = facts.certificates(source, "front_proxy_client"), facts.certificates(peer, "requestheader_ca")
+        certificates, bundle = (
+            facts.certificates(source, "front_proxy_client"),
+            facts.certificates(peer, "requestheader_ca"),
+        )
         if certificates and bundle:
             differs = not signed(certificates[0], bundle)
             # An intermediate in the file may make it good all the same; unless the answer was to another identity.
@@ -640,7 +645,8 @@ def requestheader_ca_differs(facts: Facts) -> list[Finding]:
             Finding(
                 "requestheader_ca_differs",
                 name,
-                f"{path} on {peer}" + (f" ({described(ca)})" if ca else "")
+                f"{path} on {peer}"
+                + (f" ({described(ca)})" if ca else "")
                 + f" did not sign the front proxy's client certificate of {source}"
                 + (f" (issuer {shown[0].issuer.rfc4514_string()})" if shown else "")
                 + (f"; so for {len(pairs)} pairs of {name}" if len(pairs) > 1 else "")
@@ -784,7 +790,6 @@ def stale_peer(facts: Facts) -> list[Finding]:
         if not facts.proxies.get(name, {}).get("hook"):
             continue
         resources = stale["resources"]
-        lacking = f"{', '.join(resources[:2])}{', ...' if len(resources) > 2 else ''}"
         young = [
             who
             for who in (name, peer)
@@ -803,7 +808,8 @@ def stale_peer(facts: Facts) -> list[Finding]:
             Finding(
                 "stale_peer",
                 name,
-                f"the merged discovery of {name} lacks {len(resources)} that {peer} serves itself ({lacking}); {way}"
+                f"the merged discovery of {name} lacks {len(resources)} that {peer} serves itself "
+                f"({_holders.some(resources)}); {way}"
                 + (f"; {errors:.0f} failed fetches since {name} started" if errors else "")
                 + (f"; {listed(young)} started less than {SETTLED_SECONDS:.0f} s ago" if young else ""),
                 "Start diagnose with control_plane_repair=true: it changes the holder of a Lease and back, and every "
@@ -822,7 +828,7 @@ def crd_not_established(facts: Facts) -> list[Finding]:
             "crd_not_established",
             "",
             f"the CustomResourceDefinition {crd['name']} is not Established: {crd['words']}",
-            f"kubectl describe crd {crd['name']}; its group-versions are never proxied, so each server must serve them.",
+            f"kubectl describe crd {crd['name']}; its groups are never proxied, so each server must serve them.",
         )
         for crd in facts.seen.get("crds") or []
     ]
@@ -895,12 +901,16 @@ def judge(facts: Facts) -> list[Finding]:
     """All findings: roots first, warnings last, and what follows from a root marked so."""
     found = [finding for judged in JUDGES for finding in judged(facts)]
     roots = [
-        finding for finding in found if finding.root and finding.cause not in (*_run.WARNINGS, "stale_peer", "dead_lease")
+        finding
+        for finding in found
+        if finding.root and finding.cause not in (*_run.WARNINGS, "stale_peer", "dead_lease")
     ]
 
     def follows(finding: Finding) -> bool:
         ends = {finding.server, finding.peer}
-        return finding.cause == "stale_peer" and any(not root.server or ends & {root.server, root.peer} for root in roots)
+        return finding.cause == "stale_peer" and any(
+            not root.server or ends & {root.server, root.peer} for root in roots
+        )
 
     told = [dataclasses.replace(finding, root=finding.root and not follows(finding)) for finding in found]
     # Stable: within each class the order of the judges stays.
@@ -908,7 +918,7 @@ def judge(facts: Facts) -> list[Finding]:
 
 
 def notes(facts: Facts, found: t.Sequence[Finding]) -> list[str]:
-    """What keeps the diagnosis from being complete, and is no cause of the proxy's: each is a reason not to say "healthy"."""
+    """What is wrong or was not judged, and is no cause of the proxy's: each is a reason not to say "healthy"."""
     told = []
     blamed_servers = {name for finding in found for name in (finding.server, finding.peer)}
     for name in facts.names:

@@ -282,7 +282,7 @@ def remaining(found: t.Iterable[t.Mapping[str, t.Any]]) -> list[t.Mapping[str, t
 def finding_words(finding: t.Mapping[str, t.Any]) -> str:
     """A finding's cause and whom it is about, in one line."""
     where = finding["server"] + (f" to {finding['peer']}" if finding["peer"] else "")
-    return finding["cause"] + (f" on {where}" if where else "")
+    return f"{finding['cause']} on {where}" if where else str(finding["cause"])
 
 
 def _without(event: Event, *keys: str) -> Event:
