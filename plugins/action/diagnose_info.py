@@ -23,6 +23,7 @@ def facts(arguments: t.Mapping[str, t.Any], seen: t.Mapping[str, t.Any], now: da
         },
         leases=list(arguments.get("leases") or []),
         seen=seen,
+        untried={str(source): str(words) for source, words in (arguments.get("untried") or {}).items()},
         now=now,
     )
 

@@ -49,6 +49,10 @@ options:
       - An entry of a node for itself tells a server that is down from one that can't be reached.
     type: dict
     default: {}
+  untried:
+    description: For each node on which M(mixedversion.kubernetes.peer_info) could not run, why not.
+    type: dict
+    default: {}
   leases:
     description: Names of further Leases that shall be there, beside those of O(nodes) and O(proxies).
     type: list
@@ -325,6 +329,7 @@ def main() -> t.NoReturn:
                 "nodes": dicts,
                 "proxies": dicts,
                 "peers": {"type": "dict", "default": {}},
+                "untried": {"type": "dict", "default": {}},
                 "leases": {"type": "list", "elements": "str", "default": []},
                 "patience": {"type": "float", "default": 5.0},
             },

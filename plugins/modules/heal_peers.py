@@ -37,6 +37,10 @@ options:
     description: What M(mixedversion.kubernetes.peer_info) returned just now, by the name of the node it ran on.
     type: dict
     required: true
+  heal_stale:
+    description: Whether stale peers are healed. If not, only O(dead_leases) are dealt with.
+    type: bool
+    default: true
   dead_leases:
     description: Names of the Leases to delete.
     type: list
@@ -322,6 +326,7 @@ def main() -> t.NoReturn:
             {
                 "leases": {"type": "dict", "required": True},
                 "peers": {"type": "dict", "required": True},
+                "heal_stale": {"type": "bool", "default": True},
                 "dead_leases": {"type": "list", "elements": "str", "default": []},
                 "patience": {"type": "float", "default": 5.0},
                 "heal_timeout": {"type": "float", "default": 20.0},
@@ -338,10 +343,10 @@ def main() -> t.NoReturn:
         servers = connect(module)
         reader = _views.Reader(servers)
         settings = {**params, "timeout": params["patience"], "stable_samples": 1}
-        waited = _gate.wait(lambda: judge(reader.look()), settings)
+        waited = _gate.wait(lambda: judge(reader.look(), None if params["heal_stale"] else ()), settings)
         if waited.pending:
             module.exit_json(**_gate.pending(waited))
-        found: Stale = waited.sample.data or {}
+        found: Stale = (waited.sample.data or {}) if params["heal_stale"] else {}
         barred = not_proven(list(servers), params["peers"]) if found else ""
         if waited.sample.data is None:
             reasons.append(f"whether a peer is stale could not be told: {waited.sample.progress}")

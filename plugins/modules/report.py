@@ -112,7 +112,7 @@ result:
   returned: always
   type: str
 findings:
-  description: What M(mixedversion.kubernetes.diagnose_info) and M(mixedversion.kubernetes.heal_peers) found in this run.
+  description: What M(mixedversion.kubernetes.diagnose_info) and M(mixedversion.kubernetes.heal_peers) found so far.
   returned: always
   type: list
   elements: dict
