@@ -55,6 +55,10 @@ options:
       - Used for a server that does not serve C(/flagz), as 1.35, or does not let this user read it.
     type: dict
     default: {}
+  expect:
+    description: How every server's proxy shall be; each is then judged by the gate C(proxy_enabled).
+    type: str
+    choices: [present, absent]
 """
 
 EXAMPLES = r"""
@@ -137,8 +141,8 @@ proxies:
         value: {description: The count., type: float, returned: always}
     error: {description: "Why the server could not be asked; empty when it could.", type: str, returned: always}
 gates:
-  description: The verdict on C(inventory_matches_servers).
-  returned: when O(inventory) is given
+  description: The verdicts on C(inventory_matches_servers) and C(proxy_enabled).
+  returned: when O(inventory) or O(expect) is given
   type: list
   elements: dict
 """
@@ -294,7 +298,7 @@ def by_leases(servers: t.Sequence[t.Mapping[str, str]], leases: t.Sequence[_leas
     hosts = []
     for lease in leases:
         hostname = lease.hostname or lease.name
-        given = next((s for s in servers if s["name"] == hostname), None) or next(
+        given = next((s for s in servers if lease.name == s.get("lease") or s["name"] == hostname), None) or next(
             (s for s in servers if lease.address and s["address"].rpartition("://")[2] == lease.address), None
         )
         name, address = (given["name"], given["address"]) if given else (hostname, lease.address)
@@ -341,6 +345,29 @@ def known_peers(
     return [{"name": other, "known": known, "evidence": evidence} for other in others]
 
 
+def judge(proxies: t.Sequence[t.Mapping[str, t.Any]], present: bool) -> list[_gate.Gate]:
+    """The gate C(proxy_enabled), one verdict a server."""
+    gates = []
+    for proxy in proxies:
+        holds = (proxy["state"] == _proxy.ON) if present else (proxy["state"] in (_proxy.OFF, _proxy.GATE_ONLY))
+        gate = _gate.Gate(
+            id="proxy_enabled",
+            verdict=_gate.PASSED if holds else _gate.FAILED,
+            node=proxy["name"],
+            observed=f"{proxy['state']}: {proxy['reason']}",
+            expected="gate, --peer-ca-file and hook, so that the proxy is on" if present else "no proxy",
+        )
+        if not holds and present and len(proxies) == 1 and not proxy["error"]:
+            gate.verdict = _gate.NOT_EXERCISED
+        elif not holds and proxy["state"] == _proxy.IMPAIRED:
+            gate.next_action = "ansible-playbook mixedversion.kubernetes.diagnose names the cause."
+        elif not holds:
+            state = "" if present else " -e control_plane_proxy_state=absent"
+            gate.next_action = f"ansible-playbook mixedversion.kubernetes.proxy{state} does that, a server at a time."
+        gates.append(gate)
+    return gates
+
+
 def main() -> t.NoReturn:
     module = AnsibleModule(
         argument_spec=_gate.argument_spec(
@@ -357,6 +384,7 @@ def main() -> t.NoReturn:
                     },
                 },
                 "process_flags": {"type": "dict", "default": {}},
+                "expect": {"type": "str", "choices": ["present", "absent"]},
             },
         ),
         supports_check_mode=True,
@@ -408,6 +436,8 @@ def main() -> t.NoReturn:
                 "peers": known_peers(host, others, answer, seen),
             }
         )
+    if params["expect"]:
+        result.setdefault("gates", []).extend(gate.dump() for gate in judge(proxies, params["expect"] == "present"))
     module.exit_json(proxies=proxies, **result)
 
 

@@ -650,9 +650,9 @@ def front_proxy_name_not_allowed(facts: Facts) -> list[Finding]:
                 f"the front proxy's client certificate of {sources} has the common name {tried[pairs[0]]}; {peers} has "
                 f"--requestheader-allowed-names={allowed}"
                 + (f" and answers {entry['status']}" if entry.get("status") else ""),
-                f"Renew --proxy-client-cert-file of {sources} with a common name that is allowed (with kubeadm: kubeadm "
-                f"certs renew front-proxy-client), or add {tried[pairs[0]]} to --requestheader-allowed-names on {peers} "
-                "and restart kube-apiserver there.",
+                f"Renew --proxy-client-cert-file of {sources} with an allowed common name (with kubeadm: kubeadm certs "
+                f"renew front-proxy-client), or add {tried[pairs[0]]} to --requestheader-allowed-names on {peers} and "
+                "restart kube-apiserver there.",
                 peer=other(name, pairs),
                 confidence=CERTAIN if entry.get("status") in (401, 403) else LIKELY,
             )
