@@ -294,7 +294,10 @@ def at_once(work: t.Mapping[str, t.Callable[[], R]]) -> dict[str, R | ApiError]:
 
 def _plain(error: Exception, host: str) -> str:
     """A connection error in the words of its root, without the library's wrapping."""
-    if isinstance(error, urllib3.exceptions.ConnectTimeoutError):
+    # What was refused or has no route is a ConnectTimeoutError to urllib3 as well, under a name of its own.
+    if isinstance(error, urllib3.exceptions.ConnectTimeoutError) and not isinstance(
+        error, urllib3.exceptions.NewConnectionError
+    ):
         return f"no connection to {host} in time (filtered, or the host is down)"
     if isinstance(error, urllib3.exceptions.ReadTimeoutError):
         return f"connected to {host}, but no answer in time"

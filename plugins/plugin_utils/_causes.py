@@ -889,13 +889,13 @@ def judge(facts: Facts) -> list[Finding]:
 
 def notes(facts: Facts, found: t.Sequence[Finding]) -> list[str]:
     """What is wrong or was not judged, and is no cause of the proxy's: each is a reason not to say "healthy"."""
-    told = []
+    told = [] if facts.proxies or not facts.hosts else ["No server was asked, as the API told of none."]
     blamed_servers = {name for finding in found for name in (finding.server, finding.peer)}
     for name in facts.names:
         if name not in facts.nodes:
             told.append(f"{name} could not be read over its connection: its flags and certificates are not judged.")
         proxy = facts.proxies.get(name)
-        if proxy is None and name not in blamed_servers:
+        if proxy is None and facts.proxies and name not in blamed_servers:
             told.append(f"{name} has no identity Lease, and no server was asked for it: start its kube-apiserver.")
         elif facts.down(name) and name not in blamed_servers:
             told.append(

@@ -18,7 +18,9 @@ _TEMPLATE = """\
        ~ (", resumes " ~ run.resumes if run.resumes else "")) }}
 {{ row("playbook", run.playbook) }}
 {{ row("cluster", cluster.name ~ " (" ~ cluster.uid ~ ")") }}
+{% if cluster.version_target %}
 {{ row("from, to", cluster.version_before ~ " to " ~ cluster.version_target) }}
+{% endif %}
 {{ row("started, finished", run.started ~ ", " ~ (run.finished or "not yet")) }}
 {% if run.failed_gate %}
 {{ row("failed gate", run.failed_gate ~ (" on " ~ run.failed_node if run.failed_node else "")) }}
@@ -56,6 +58,7 @@ None.
        server.proxy_after) }}
 {% endfor %}
 
+{% if probes or run.playbook != "diagnose" %}
 ## Proxied reads
 
 {% if probes %}
@@ -69,6 +72,8 @@ None.
 None was exercised: no server served a resource that another one lacked while this run looked.
 {% endif %}
 
+{% endif %}
+{% if gates or run.playbook != "diagnose" %}
 ## Gates
 
 | gate | node | verdict | observed | expected |
@@ -78,6 +83,7 @@ None was exercised: no server served a resource that another one lacked while th
        gate.verdict ~ (" (" ~ gate.reason ~ ")" if gate.reason else ""), gate.observed, gate.expected) }}
 {% endfor %}
 
+{% endif %}
 ## Time
 
 | node | phase | seconds | changed | verdict |
