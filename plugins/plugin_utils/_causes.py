@@ -116,10 +116,14 @@ class Facts:
         ]
 
     def down(self, name: str) -> bool:
-        """Whether the server itself is away: not even its own node gets through to it, nor did the API's reader."""
-        if self.answers(name):
-            return False
+        """Whether the server itself is away: not even its own node gets through to it.
+
+        Though it answered the API's reader a moment ago: it may have ended since. Only where it is not looked for at
+        the same address it may be there and listen elsewhere.
+        """
         own = self.entry(name, name)
+        if self.answers(name) and (own is None or own["address"] != self.proxies[name].get("address")):
+            return False
         if own is not None:
             # Where nothing listens, a host refuses its own packets. It drops them only by a rule.
             return not reached(own) and own["kind"] != "filtered"
@@ -723,7 +727,7 @@ def own_addresses(facts: Facts, name: str) -> list[str]:
 
 def unknown_hosts(facts: Facts) -> list[str]:
     """The inventory's hosts of which neither the host name nor a server is known."""
-    return [name for name in facts.hosts if name not in facts.nodes and name not in facts.proxies]
+    return [name for name in facts.hosts if name not in facts.nodes and not facts.proxies.get(name, {}).get("lease")]
 
 
 def expected_leases(facts: Facts) -> set[str]:

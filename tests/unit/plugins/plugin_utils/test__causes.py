@@ -353,6 +353,20 @@ def test_a_server_that_is_down_is_no_cause(cluster):
     assert note.startswith("cp3 is down: it refuses connections.")
 
 
+def test_a_server_that_ended_since_it_was_asked_is_no_cause(cluster):
+    for source in cluster.names:
+        cluster.cut(source, "cp3", "refused")
+    assert cluster.told() == []
+    assert [note[:15] for note in cluster.notes()] == ["cp3 is down: it"]
+
+
+def test_a_server_that_listens_elsewhere_is_not_down(cluster):
+    for source in cluster.names:
+        cluster.cut(source, "cp3", "refused", address="10.89.1.13:6443")
+    assert cluster.told() == [("peer_refused", "cp3", "", True)]
+    assert "not even on cp3 itself is it reached, cp3 answers the API's reader" in cluster.found()[0].evidence
+
+
 def test_a_host_that_is_down_is_no_cause(cluster):
     del cluster.nodes["cp3"], cluster.peers["cp3"]
     for source in ("cp1", "cp2"):
@@ -487,6 +501,9 @@ def test_the_old_lease_of_a_host_that_can_not_be_read_is_kept(cluster):
     del cluster.nodes["cp3"], cluster.peers["cp3"], cluster.proxies["cp3"]
     cluster.leases[2]["age_seconds"] = 80.0
     assert [(finding.cause, finding.confidence) for finding in cluster.found()] == [("dead_lease", "possible")]
+    assert _causes.safe_to_delete(cluster.facts()) == []
+    # Asked for under the inventory's name, which no Lease has.
+    cluster.proxies["cp3"] = {**cluster.proxies["cp1"], "name": "cp3", "lease": "", "address": "", "error": "nowhere"}
     assert _causes.safe_to_delete(cluster.facts()) == []
 
 
