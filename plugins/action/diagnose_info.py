@@ -7,13 +7,13 @@ from __future__ import annotations
 import datetime
 import typing as t
 
-from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _causes, _run
+from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _causes, _evidence, _run
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils._gate_action import GateAction
 
 
-def facts(arguments: t.Mapping[str, t.Any], seen: t.Mapping[str, t.Any], now: datetime.datetime) -> _causes.Facts:
+def facts(arguments: t.Mapping[str, t.Any], seen: t.Mapping[str, t.Any], now: datetime.datetime) -> _evidence.Facts:
     """The module's options and what it read, in the shape the causes take."""
-    return _causes.Facts(
+    return _evidence.Facts(
         hosts=list(arguments.get("hosts") or []),
         nodes={str(node["name"]): node for node in arguments.get("nodes") or []},
         proxies={str(proxy["name"]): proxy for proxy in arguments.get("proxies") or []},

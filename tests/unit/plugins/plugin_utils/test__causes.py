@@ -12,7 +12,7 @@ import re
 import pytest
 
 from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _leases
-from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _causes, _run
+from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _causes, _evidence, _run
 
 ROOT = pathlib.Path(__file__).parents[4]
 PKI = "/etc/kubernetes/pki"
@@ -86,7 +86,7 @@ class Cluster:
             "apiservices": [],
             "discovery": {"words": ""},
             "addresses": {
-                name: {"certificates": [_causes.fingerprint(found.certificate)] * 6, "starts": [], "error": ""}
+                name: {"certificates": [_evidence.fingerprint(found.certificate)] * 6, "starts": [], "error": ""}
                 for name, found in self.serving.items()
             },
             "errors": {},
@@ -130,7 +130,7 @@ class Cluster:
         self.seen["stale"].append({"server": name, "peer": peer, "resources": ["a.k8s.io/v1/as", "b.k8s.io/v1/bs"]})
 
     def facts(self):
-        return _causes.Facts(
+        return _evidence.Facts(
             hosts=self.names,
             nodes=self.nodes,
             proxies=self.proxies,
@@ -221,7 +221,7 @@ def test_one_peer_ca_that_signed_nobody(cluster, pki):
         )
     assert cluster.told() == [("peer_ca_mismatch", "cp2", "", True)]
     evidence = cluster.found()[0].evidence
-    assert f"sha256 {_causes.fingerprint(other.certificate)[:12]}" in evidence
+    assert f"sha256 {_evidence.fingerprint(other.certificate)[:12]}" in evidence
     assert "cp1, cp3 show (issuer CN=kubernetes)" in evidence
     assert cluster.notes() == []
 
@@ -656,7 +656,7 @@ def test_roots_come_first(cluster):
 
 
 def test_facts_that_are_all_missing_end_nothing():
-    facts = _causes.Facts([], {}, {}, {}, [], {}, {}, datetime.datetime.now(datetime.timezone.utc))
+    facts = _evidence.Facts([], {}, {}, {}, [], {}, {}, datetime.datetime.now(datetime.timezone.utc))
     assert (_causes.judge(facts), _causes.notes(facts, [])) == ([], [])
 
 
