@@ -7,19 +7,15 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _run
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils._gate_action import GateAction
 
 
 class ActionModule(GateAction):
-    """Compares the node's clock with the controller's, which has no other moment in common with it."""
+    """Journal and verdicts, as for every module; and the controller's clock, to hold the node's against."""
 
-    def after(
-        self,
-        arguments: dict[str, t.Any],
-        run: _run.Run | None,
-        result: dict[str, t.Any],
-        task_vars: dict[str, t.Any],
-    ) -> None:
+    def _once(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        before = time.time()
+        result = super()._once(arguments, task_vars)
         if "clock" in result:
-            result["clock_offset"] = round(result["clock"] - time.time(), 3)
+            result["controller_clock"] = [before, time.time()]
+        return result

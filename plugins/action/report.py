@@ -60,6 +60,8 @@ class ActionModule(ActionBase):
             "run_directory": run.directory,
             "resumes": report["run"]["resumes"],
             "result": report["run"]["result"],
+            "findings": report["findings"],
+            "remaining": _run.remaining(report["findings"]),
         }
 
     def _start(self, arguments: dict[str, t.Any]) -> _run.Run:
@@ -112,12 +114,15 @@ class ActionModule(ActionBase):
         lines = ["", f"{run['playbook']} {run['result']}{mode}{target}"]
         for server in cluster["servers"]:
             version = _change(server["version_before"], server["version_after"])
-            lines.append(f"  {server['name']}: {version}, proxy {_change(server['proxy_before'], server['proxy_after'])}")
+            proxy = _change(server["proxy_before"], server["proxy_after"])
+            lines.append(f"  {server['name']}: {version}, proxy {proxy}")
+        lines += self._findings(report)
         counts: dict[str, int] = {}
         for probe in report["probes"]:
             counts[probe["verdict"]] = counts.get(probe["verdict"], 0) + 1
         probed = ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
-        lines.append(f"  proxied reads: {probed or 'none exercised'}")
+        if target:
+            lines.append(f"  proxied reads: {probed or 'none exercised'}")
         if report["backup"]:
             backup = report["backup"]
             word = "verified" if backup["verified"] else "not verified"
@@ -130,3 +135,13 @@ class ActionModule(ActionBase):
             lines.append(f"  next action: {run['next_action']}")
         lines.append(f"  report: {directory}/report.md")
         self._display.display("\n".join(lines))
+
+    @staticmethod
+    def _findings(report: _run.Report) -> list[str]:
+        if not report["findings"]:
+            return ["  findings: none"] if report["run"]["playbook"] == "diagnose" else []
+        words = [
+            _run.finding_words(finding) + (" (repaired)" if finding["repaired"] else "")
+            for finding in report["findings"]
+        ]
+        return [f"  findings: {'; '.join(words)}"]

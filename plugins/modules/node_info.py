@@ -87,12 +87,11 @@ clock:
   description: Seconds since 1970 by the node's clock, when the module ended.
   returned: always
   type: float
-clock_offset:
-  description:
-    - Seconds by which the node's clock is ahead of the controller's; negative if it is behind. Too low by the time the
-      answer took. Nodes are compared by it, as they are not read at one moment.
+controller_clock:
+  description: The controller's clock just before and just after it, seconds since 1970.
   returned: always
-  type: float
+  type: list
+  elements: float
 addresses:
   description: The node's own IP addresses, loopback and link-local ones left out.
   returned: always
