@@ -41,7 +41,7 @@ def explain(
     if refused and (peer["kind"] == "forbidden" or (not peer["kind"] and refused.kind != "expired")):
         answer = peer["error"] or "it answers 200, but to the certificate's own name instead of the user it vouches for"
         return (
-            f"{peer['stage']}: {peer['address']}: {answer}. {name} does not accept the front proxy's certificate "
+            f"request: {peer['address']}: {answer}. {name} does not accept the front proxy's certificate "
             f"{client['path']}: {refused.why}",
             {
                 "expired": "Renew it (kubeadm certs renew front-proxy-client) and have this node's API server load it.",
@@ -53,7 +53,7 @@ def explain(
         )
     if peer["status"] == 403 and "system:apiserver" in peer["error"]:
         return (
-            f"{peer['stage']}: {peer['address']}: {peer['error']}. The front proxy's certificate was accepted",
+            f"request: {peer['address']}: {peer['error']}. The front proxy's certificate was accepted",
             "Restore the ClusterRoleBinding system:discovery for the group system:authenticated; a restart of an API "
             "server does it, unless the binding's annotation rbac.authorization.kubernetes.io/autoupdate forbids it.",
         )

@@ -78,12 +78,18 @@ def hooks(readyz: str) -> dict[str, str]:
 
 
 def effective(flags: t.Mapping[str, t.Any]) -> dict[str, str]:
-    """The flags of interest that have a value. A list that a server prints as ``[a,b]`` becomes ``a,b``."""
+    """The flags of interest that have a value, as a command line has them.
+
+    A server prints a list as ``[a,b]``, and each of its feature gates after the component it is for, which is itself
+    where none is named: ``:A=true,:B=false``.
+    """
     result = {}
     for name in FLAGS:
         value = str(flags.get(name) or "").strip()
         if value.startswith("[") and value.endswith("]"):
             value = value[1:-1]
+        if name == "feature-gates":
+            value = ",".join(gate[1:] if gate.startswith(":") else gate for gate in value.split(","))
         if value:
             result[name] = value
     return result

@@ -186,6 +186,8 @@ NOT_DONE = {
     "tls": "it took the connection, but did not complete the TLS handshake",
     "request": "it completed the TLS handshake, but not its answer to the request",
 }
+#: The step that a stage ended in. A request that was answered, but not with 200, is done too.
+STEPS = {"tcp": "tcp", "tls": "tls", "request": "request", "done": "request"}
 NO_ROUTE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.EADDRNOTAVAIL)
 
 
@@ -431,7 +433,7 @@ def gate(node: str, peer: t.Mapping[str, t.Any]) -> _gate.Gate:
         node=node,
         peer=peer["name"],
         verdict=_gate.FAILED if peer["kind"] else _gate.PASSED,
-        observed=f"{peer['stage']}: {peer['address']}: {peer['error']}"
+        observed=f"{STEPS[peer['stage']]}: {peer['address']}: {peer['error']}"
         if peer["kind"]
         else f"200 in {peer['seconds'] * 1000:.0f} ms",
         expected=f"TCP, TLS as {SERVER_NAME}, and 200 to the front proxy's certificate",

@@ -118,7 +118,7 @@ def test_a_certificate_refused_for_another_reason_keeps_the_nodes_words(case):
 def forbidden(case):
     case.found("forbidden", error="it answers 401: Unauthorized", status=401)
     observed, action = case.told()
-    assert observed.startswith("done: 10.0.0.2:6443: it answers 401: Unauthorized. cp2 does not accept")
+    assert observed.startswith("request: 10.0.0.2:6443: it answers 401: Unauthorized. cp2 does not accept")
     assert "/pki/client.crt" in observed
     return observed, action
 

@@ -82,6 +82,59 @@ def test_effective_flags_have_values_and_no_brackets():
     assert _proxy.effective(flags) == {"requestheader-allowed-names": "a,b", "secure-port": "6443"}
 
 
+@pytest.mark.parametrize(
+    ("version", "flags"),
+    [
+        ("v1.36.4", {}),
+        (
+            "v1.37.2",
+            {
+                "feature-gates": "ComponentStatusz=true,UnknownVersionInteroperabilityProxy=true",
+                "emulated-version": "1.36",
+                "runtime-config": "batch/v1=true,storagemigration.k8s.io/v1beta1=false",
+                "peer-advertise-ip": "10.89.1.13",
+                "peer-advertise-port": "6443",
+                "advertise-address": "10.89.1.13",
+            },
+        ),
+    ],
+)
+def test_recorded_flags(recorded, version, flags):
+    always = {
+        "peer-ca-file": "/etc/kubernetes/pki/ca.crt",
+        "proxy-client-cert-file": "/etc/kubernetes/pki/front-proxy-client.crt",
+        "proxy-client-key-file": "/etc/kubernetes/pki/front-proxy-client.key",
+        "requestheader-client-ca-file": "/etc/kubernetes/pki/front-proxy-ca.crt",
+        "requestheader-allowed-names": "front-proxy-client",
+        "requestheader-username-headers": "X-Remote-User",
+        "requestheader-group-headers": "X-Remote-Group",
+        "requestheader-extra-headers-prefix": "X-Remote-Extra-",
+        "client-ca-file": "/etc/kubernetes/pki/ca.crt",
+        "tls-cert-file": "/etc/kubernetes/pki/apiserver.crt",
+        "advertise-address": "10.89.1.12",
+        "bind-address": "0.0.0.0",
+        "secure-port": "6443",
+    }
+    assert _proxy.parse_flagz(recorded(f"flagz-{version}.json")) == {**always, **flags}
+
+
+def test_recorded_hooks(recorded):
+    assert _proxy.hooks(recorded("readyz-v1.36.4.txt")) == {
+        "mixed-version-proxy-handler": "ok",
+        "peer-endpoint-reconciler-controller": "ok",
+        "local-discovery-cache-sync": "ok",
+        "peer-discovery-workers": "ok",
+    }
+
+
+def test_a_server_that_started_while_its_peers_were_out_of_reach(recorded):
+    # Recorded after a start with the way to both peers refused (503), then open but without system:discovery (403).
+    samples = _metrics.parse(recorded("metrics-v1.36.4-peers-refused.txt"), _metrics.COUNTERS)
+    state, reason = _proxy.state(facts(samples=samples))
+    assert state == "impaired"
+    assert reason.endswith("22 with 403, 88 with 503")
+
+
 @pytest.mark.parametrize("document", [None, [], {}, {"kind": "Status"}, {"kind": "Flagz"}])
 def test_what_is_no_flagz_is_refused(document):
     with pytest.raises(ValueError, match="Flagz"):

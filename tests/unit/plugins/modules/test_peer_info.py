@@ -299,7 +299,7 @@ def test_the_gate_says_what_to_do(cluster):
     with cluster.peer(answer(401, "{}")) as (address, dummy):
         gate = peer_info.gate("cp1", cluster.reach(address))
     assert (gate.verdict, gate.node, gate.peer) == ("failed", "cp1", "cp2")
-    assert gate.observed == f"done: {address}: it answers 401: {{}}"
+    assert gate.observed == f"request: {address}: it answers 401: {{}}"
     assert gate.next_action
     with cluster.peer() as (address, dummy):
         gate = peer_info.gate("cp1", cluster.reach(address))
