@@ -84,9 +84,14 @@ certificates:
       type: str
       returned: always
 clock:
-  description: Seconds since 1970 by the node's clock, while the module ran.
+  description: Seconds since 1970 by the node's clock, when the module ended.
   returned: always
   type: float
+controller_clock:
+  description: The controller's clock just before and just after it, seconds since 1970.
+  returned: always
+  type: list
+  elements: float
 addresses:
   description: The node's own IP addresses, loopback and link-local ones left out.
   returned: always

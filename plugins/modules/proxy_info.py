@@ -139,7 +139,10 @@ proxies:
         name: {description: Name of the counter., type: str, returned: always}
         labels: {description: Labels and their values., type: dict, returned: always}
         value: {description: The count., type: float, returned: always}
-    error: {description: "Why the server could not be asked; empty when it could.", type: str, returned: always}
+    error:
+      description: Why the server could not be asked, or its counters not be read; empty when they could.
+      type: str
+      returned: always
 gates:
   description: The verdicts on C(inventory_matches_servers) and C(proxy_enabled).
   returned: when O(inventory) or O(expect) is given
@@ -181,23 +184,31 @@ class Host:
 
 @dataclasses.dataclass(frozen=True)
 class Look:
-    """What one server answered."""
+    """What one server answered. ``samples`` and ``flags`` are none where this user may not read them."""
 
     version: str
     emulated_version: str
     ready: bool
     lines: list[str]
-    samples: list[_metrics.Sample]
+    samples: list[_metrics.Sample] | None
     flags: dict[str, str] | None
+    error: str = ""
 
 
 def look(server: _api.Server) -> Look:
-    """Everything one server tells about itself, but for its discovery. ``flags`` is none where /flagz is closed."""
+    """Everything one server tells about itself, but for its discovery."""
     version = server.get("/version")
     ready = server.request("GET", "/readyz?verbose")
     if ready.status in (401, 403):
         raise _api.ApiError(server.name, "/readyz", ready.status, ready.words)
-    samples = _metrics.parse(server.get_text("/metrics"), (_metrics.FEATURE_ENABLED, *_metrics.COUNTERS))
+    samples, error = None, ""
+    try:
+        samples = _metrics.parse(server.get_text("/metrics"), (_metrics.FEATURE_ENABLED, *_metrics.COUNTERS))
+    except _api.ApiError as unread:
+        # Without the right to read them the hooks still tell whether the gate is on and the proxy built.
+        if unread.status not in (401, 403):
+            raise
+        error = str(unread)
     major, minor = version.get("emulationMajor"), version.get("emulationMinor")
     return Look(
         version=version["gitVersion"],
@@ -206,6 +217,7 @@ def look(server: _api.Server) -> Look:
         lines=ready.body.decode(errors="replace").splitlines(),
         samples=samples,
         flags=flagz(server),
+        error=error,
     )
 
 
@@ -240,7 +252,9 @@ def describe(host: Host, found: Look | _api.ApiError, others: int, process: t.Ma
     if found.flags is not None:
         flags, source = found.flags, "flagz"
     hooks = _proxy.hooks("\n".join(found.lines))
-    gate = _metrics.total(found.samples, _metrics.FEATURE_ENABLED, name=_metrics.GATE) == 1
+    gate = _proxy.GATE_HOOK in hooks
+    if found.samples is not None:
+        gate = _metrics.total(found.samples, _metrics.FEATURE_ENABLED, name=_metrics.GATE) == 1
     state, reason = _proxy.state(
         _proxy.Facts(gate, hooks, flags, found.emulated_version, host.lease, others, found.samples)
     )
@@ -256,8 +270,8 @@ def describe(host: Host, found: Look | _api.ApiError, others: int, process: t.Ma
         "flags_source": source,
         "state": state,
         "reason": reason,
-        "counters": _proxy.counters(found.samples),
-        "error": "",
+        "counters": _proxy.counters(found.samples or ()),
+        "error": found.error,
     }
 
 

@@ -130,6 +130,15 @@ def test_a_server_that_can_not_be_asked_has_the_same_shape(cp1, found):
     assert "/metrics answered 403" in entry["error"]
 
 
+@pytest.mark.parametrize(("lines", "gate", "state"), [(2, True, "on"), (0, False, "off")])
+def test_without_counters_the_hooks_tell(cp1, found, lines, gate, state):
+    blind = dataclasses.replace(found, samples=None, flags=None, lines=found.lines[:lines], error="cp1: 403")
+    entry = proxy_info.describe(cp1, blind, 2, {})
+    assert (entry["state"], entry["gate"], entry["counters"], entry["error"]) == (state, gate, [], "cp1: 403")
+    if state == "on":
+        assert entry["reason"].endswith("its counters could not be read")
+
+
 def seen(recorded, errors=None):
     own = _discovery.parse(recorded("apis-v1.36.4-nopeer.json"))
     new = _discovery.parse(recorded("apis-v1.37.2-nopeer.json"))
