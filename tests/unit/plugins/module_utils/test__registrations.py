@@ -8,7 +8,7 @@ import pytest
 
 from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _discovery, _registrations
 
-GOOD = [{"type": "NamesAccepted", "status": "True"}, {"type": "Established", "status": "True"}]
+GOOD = ({"type": "NamesAccepted", "status": "True"}, {"type": "Established", "status": "True"})
 METRICS = _discovery.GroupVersion("metrics.k8s.io", "v1beta1")
 
 
@@ -21,7 +21,7 @@ def crd(name="widgets.example.org", versions=(("v1", True),), conditions=GOOD, *
             "names": {"plural": plural},
             "versions": [{"name": version, "served": served} for version, served in versions],
         },
-        "status": {"conditions": conditions},
+        "status": {"conditions": list(conditions)},
     }
 
 
