@@ -110,7 +110,7 @@ class ActionModule(ActionBase):
         lines = ["", f"{run['playbook']} {run['result']}{mode}{target}"]
         for server in cluster["servers"]:
             lines.append(
-                f"  {server['name']}: {server['version_before']} -> {server['version_after']}, "
+                f"  {server['name']}: {server['version_before'] or '?'} -> {server['version_after'] or '?'}, "
                 f"proxy {server['proxy_before']} -> {server['proxy_after']}"
             )
         lines += self._findings(report)
