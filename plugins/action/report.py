@@ -113,7 +113,7 @@ class ActionModule(ActionBase):
         target = f": target {cluster['version_target']}" if cluster["version_target"] else ""
         lines = ["", f"{run['playbook']} {run['result']}{mode}{target}"]
         for server in cluster["servers"]:
-            version = _change(server["version_before"], server["version_after"])
+            version = _change(server["version_before"] or "?", server["version_after"] or "?")
             proxy = _change(server["proxy_before"], server["proxy_after"])
             lines.append(f"  {server['name']}: {version}, proxy {proxy}")
         lines += self._findings(report)

@@ -422,7 +422,7 @@ def front_proxy_expired(facts: Facts) -> list[Finding]:
                 "front_proxy_expired",
                 name,
                 f"{facts.path(name, 'front_proxy_client')} on {name} ({_x509.subject(certificates[0])}) {trouble}"
-                + (f"; {listed(refused)} answers 401 to it" if refused else ""),
+                + (f"; answered 401 by {listed(refused)}" if refused else ""),
                 f"Renew it on {name} (with kubeadm: kubeadm certs renew front-proxy-client); the server reads it anew "
                 "by itself.",
                 confidence=CERTAIN if refused else LIKELY,
@@ -444,7 +444,8 @@ def requestheader_ca_differs(facts: Facts) -> list[Finding]:
             tried[source, peer] = entry
     found = []
     for name, pairs in blamed(tried, prefer=1):
-        source, peer = pairs[0]
+        # The CA of the one that is blamed, if it was held against anybody's certificate.
+        source, peer = next((pair for pair in pairs if pair[1] == name), pairs[0])
         shown = facts.certificates(source, "front_proxy_client")[:1]
         ca = facts.certificates(peer, "requestheader_ca")
         path = facts.flags(peer).get("requestheader-client-ca-file") or "the requestheader CA"

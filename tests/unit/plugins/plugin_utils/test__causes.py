@@ -266,7 +266,7 @@ def test_front_proxy_expired(cluster, pki):
     assert cluster.told() == [("front_proxy_expired", "cp2", "", True)]
     finding = cluster.found()[0]
     assert re.search(
-        r"front-proxy-client.crt on cp2 .* ended \d{4}-\d\d-\d\d \d\d:\d\d UTC; cp1, cp3", finding.evidence
+        r"front-proxy-client.crt on cp2 .* ended \d{4}-\d\d-\d\d \d\d:\d\d UTC; answered 401 by cp1, cp3", finding.evidence
     )
     assert finding.confidence == "certain"
 
@@ -279,7 +279,12 @@ def test_requestheader_ca_differs_on_one_node(cluster, pki):
         cluster.answered("cp1", other, 401, "Unauthorized")
         cluster.answered(other, "cp1", 401, "Unauthorized")
     assert cluster.told() == [("requestheader_ca_differs", "cp1", "", True)]
-    assert "so for 4 pairs of cp1; answered 401" in cluster.found()[0].evidence
+    evidence = cluster.found()[0].evidence
+    assert (
+        f"front-proxy-ca.crt on cp1 (CN=front-proxy-ca, sha256 {_evidence.fingerprint(own.certificate)[:12]})"
+        in evidence
+    )
+    assert "so for 4 pairs of cp1; answered 401" in evidence
 
 
 def test_a_bundle_with_both_front_proxy_cas_is_fine(cluster, pki):
