@@ -12,8 +12,8 @@ short_description: Judge whether an upgrade can go through, and what it has to d
 version_added: 0.1.0
 description:
   - Holds the servers, Nodes and etcd members as they are against the target version.
-  - Gates C(version_hop), C(version_skew), C(servers_ready), C(feature_gates), C(nodes_ready), C(etcd_version),
-    C(disk_space), C(kubeadm_config), and C(certificates_valid), which is judged on the controller.
+  - Gates C(version_hop), C(version_skew), C(servers_ready), C(feature_gates), C(component_flags), C(nodes_ready),
+    C(etcd_version), C(disk_space), C(kubeadm_config), and C(certificates_valid), which is judged on the controller.
   - With O(job=proxy) only those that a change of the servers' flags depends on, and C(proxy_enabled).
   - A check that breaks is a failed gate of its own and hides no other.
 author:
@@ -166,6 +166,24 @@ def feature_gates(params: Params) -> _gate.Gate:
     elif gate.verdict == _gate.FAILED:
         gate.next_action = "Take it out of --feature-gates, or raise --emulated-version, on the server named."
     return gate
+
+
+def component_flags(params: Params) -> _gate.Gate:
+    """Flags that a server ignores without a word, though somebody meant something by them."""
+    pair = ("peer-advertise-ip", "peer-advertise-port")
+    half = [
+        f"{node['name']} has --{flag} without --{other}"
+        for node in params["nodes"]
+        for flag, other in (pair, pair[::-1])
+        if flag in node["apiserver_flags"] and other not in node["apiserver_flags"]
+    ]
+    return _gate.Gate(
+        id="component_flags",
+        verdict=_gate.FAILED if half else _gate.PASSED,
+        observed="; ".join(half) or "both or none everywhere",
+        expected=f"--{pair[0]} and --{pair[1]} together or not at all: a server ignores one alone",
+        next_action="Set the other one as well, or take the one out, on the server named.",
+    )
 
 
 def release(version: str) -> tuple[int, int]:
@@ -384,6 +402,7 @@ def main() -> t.NoReturn:
         "servers_ready": lambda: servers_ready(params),
         "nodes_ready": lambda: of_nodes("nodes_ready", nodes_ready, params, items),
         "kubeadm_config": lambda: kubeadm_config(params, server),
+        "component_flags": lambda: component_flags(params),
     }
     if params["proxy_state"] == "present":
         checks["feature_gates"] = lambda: feature_gates(params)

@@ -43,6 +43,12 @@ options:
         description: Where the server is reached, if its Lease does not say or the controller takes another way.
         type: str
         default: ""
+      certificate:
+        description:
+          - The serving certificate that lies on the node, PEM. What O(inventory[].address) is answered by must show it;
+            a load balancer shows that of whichever server it chose.
+        type: str
+        default: ""
       advertised:
         description:
           - Where the server is reached by its own flags, C(--advertise-address) and C(--secure-port).
@@ -159,6 +165,8 @@ import concurrent.futures
 import dataclasses
 import datetime
 import functools
+import hashlib
+import ssl
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -175,6 +183,10 @@ from ansible_collections.mixedversion.kubernetes.plugins.module_utils import (
 
 #: A Lease that was never renewed is as old as time itself; no number of seconds is infinite in JSON.
 NEVER = datetime.datetime.fromtimestamp(0, datetime.timezone.utc)
+
+
+#: New connections to an address that may be a load balancer's; it would have to choose one server each time.
+CONNECTIONS = 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -314,6 +326,26 @@ def match(
     return hosts, troubles
 
 
+def strangers(cluster: _api.Cluster, inventory: t.Sequence[t.Mapping[str, str]]) -> list[str]:
+    """Addresses given by hand that lead elsewhere than to the host's own server."""
+    asked = {item["name"]: item for item in inventory if item["address"] and item["certificate"]}
+
+    def shown(name: str) -> set[str]:
+        server = cluster.server(_api.Target(name, asked[name]["address"]))
+        return {server.certificate_sum(_holders.CONNECT_TIMEOUT) for dummy in range(CONNECTIONS)}
+
+    troubles = []
+    for name, found in _api.at_once({name: functools.partial(shown, name) for name in asked}).items():
+        own = hashlib.sha256(ssl.PEM_cert_to_DER_cert(asked[name]["certificate"])).hexdigest()
+        # Who does not answer, or is not to be trusted, is told of by whoever asks it something.
+        if not isinstance(found, _api.ApiError) and found != {own}:
+            troubles.append(
+                f"{asked[name]['address']}, given for {name}, shows another server's certificate than that on {name} "
+                f"(in {CONNECTIONS} connections), as a load balancer does"
+            )
+    return troubles
+
+
 def by_leases(servers: t.Sequence[t.Mapping[str, str]], leases: t.Sequence[_leases.Lease]) -> list[Host]:
     """The servers as their Leases tell, under the name and the address that the option ``servers`` has for them."""
     hosts = []
@@ -400,6 +432,7 @@ def main() -> t.NoReturn:
                         "hostname": {"type": "str", "required": True},
                         "address": {"type": "str", "default": ""},
                         "advertised": {"type": "str", "default": ""},
+                        "certificate": {"type": "str", "default": ""},
                     },
                 },
                 "process_flags": {"type": "dict", "default": {}},
@@ -425,6 +458,7 @@ def main() -> t.NoReturn:
         inventory = [{**item, "address": given.get(item["name"]) or item["address"]} for item in params["inventory"]]
         dead = left_behind(inventory, leases, now)
         hosts, troubles = match(inventory, leases, dead)
+        troubles += strangers(cluster, inventory)
         result["dead_leases"] = [lease.name for lease in dead]
         gate = _gate.Gate(
             id="inventory_matches_servers",

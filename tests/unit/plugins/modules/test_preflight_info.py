@@ -88,6 +88,21 @@ def test_without_kubelets_nothing_is_judged_of_nodes():
     assert gate.reason
 
 
+@pytest.mark.parametrize(
+    ("flags", "verdict"),
+    [
+        ({}, "passed"),
+        ({"peer-advertise-ip": "10.0.0.1", "peer-advertise-port": "6443"}, "passed"),
+        ({"peer-advertise-ip": "10.0.0.1"}, "failed"),
+        ({"peer-advertise-port": "6443"}, "failed"),
+    ],
+)
+def test_component_flags(flags, verdict):
+    gate = preflight_info.component_flags({"nodes": [{"name": "cp1", "apiserver_flags": flags}]})
+    assert gate.verdict == verdict
+    assert ("without" in gate.observed) == (verdict == "failed")
+
+
 def proxies(**by_version):
     return {
         "proxies": [
