@@ -43,14 +43,17 @@ class ActionModule(ActionBase):
         arguments: dict[str, t.Any] = self.validate_argument_spec(ARGUMENT_SPEC)[1]  # type: ignore[no-untyped-call]
         try:
             run = self._start(arguments) if arguments["state"] == "started" else _run.Run(arguments["run_directory"])
-            run.append(*self._events(arguments, run))
+            # A run that was closed with a gate that does not hold fails, and whoever rescues that closes it once more.
+            closing = arguments["state"] == "finished" and not run.finished
+            if closing or arguments["state"] != "finished":
+                run.append(*self._events(arguments, run))
             report = run.write()
         except OSError as error:
             raise AnsibleActionFail(
                 f"The report can't be written: {error}. Mend that, or set control_plane_report_directory."
             ) from error
         broken = []
-        if arguments["state"] == "finished":
+        if closing:
             self._recap(report, run.directory)
             broken = _run.broken(report["gates"]) if arguments["result"] == "succeeded" else []
         return {

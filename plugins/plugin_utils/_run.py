@@ -109,6 +109,10 @@ class Run:
     def journal(self) -> str:
         return os.path.join(self.directory, JOURNAL)
 
+    @property
+    def finished(self) -> bool:
+        return any(event["event"] == "run_finished" for event in self.events())
+
     def append(self, *events: Event) -> None:
         """Write *events*, each with its time, and sync them to disk."""
         with open(self.journal, "a", encoding="utf-8") as file:
