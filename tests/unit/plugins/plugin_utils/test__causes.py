@@ -266,7 +266,8 @@ def test_front_proxy_expired(cluster, pki):
     assert cluster.told() == [("front_proxy_expired", "cp2", "", True)]
     finding = cluster.found()[0]
     assert re.search(
-        r"front-proxy-client.crt on cp2 .* ended \d{4}-\d\d-\d\d \d\d:\d\d UTC; answered 401 by cp1, cp3", finding.evidence
+        r"front-proxy-client.crt on cp2 .* ended \d{4}-\d\d-\d\d \d\d:\d\d UTC; answered 401 by cp1, cp3",
+        finding.evidence,
     )
     assert finding.confidence == "certain"
 
