@@ -518,7 +518,7 @@ def discovery_forbidden(facts: Facts) -> list[Finding]:
     heard = ""
     if forbidden:
         source, peer, entry = forbidden[0]
-        heard = f"{peer} {entry['error']} (asked from {source} as system:apiserver)"
+        heard = f"{peer}, asked from {source} as system:apiserver: {entry['error']}"
     return [
         Finding(
             "discovery_forbidden",
