@@ -80,6 +80,8 @@ GATE_IDS = frozenset(
 )
 #: Causes that diagnose warns of: the proxy does not carry what they are about, so nothing stops for them.
 WARNINGS = frozenset(["crd_not_established", "apiservice_unavailable", "clock_skew"])
+#: Playbooks that change something, and go on where an earlier run of them ended.
+RESUMABLE = frozenset(["upgrade", "proxy"])
 #: Verdicts that let a run go on.
 HOLDS = frozenset(["passed", "not_exercised", "accepted", "skipped"])
 _WORST_LAST = ["skipped", "not_exercised", "passed", "accepted", "unproven", "failed"]
@@ -161,7 +163,7 @@ def start(report_directory: str, event: Event) -> Run:
     """Make a new run's folder, point ``latest`` at it, and close runs before it that died.
 
     It resumes the run before it of the same playbook, dry runs left out, if that one did not succeed and had the same
-    target.
+    target. A playbook that only reads resumes nothing.
     """
     os.makedirs(report_directory, mode=0o755, exist_ok=True)
     latest = os.path.join(report_directory, "latest")
@@ -169,7 +171,7 @@ def start(report_directory: str, event: Event) -> Run:
     for previous in runs(report_directory):
         _close_if_dead(previous)
         run = previous.report()["run"]
-        if run["playbook"] == event.get("playbook") and not run["check_mode"]:
+        if run["playbook"] == event.get("playbook") in RESUMABLE and not run["check_mode"]:
             if run["result"] != "succeeded" and _target(previous) == event.get("target"):
                 resumes = previous.id
             break
