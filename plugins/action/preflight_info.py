@@ -7,38 +7,33 @@ from __future__ import annotations
 import datetime
 import typing as t
 
-try:
-    from cryptography import x509
-except ImportError:  # ansible-core brings it
-    x509 = None  # type: ignore[assignment]
-
-from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _run
+from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _run, _x509
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils._gate_action import GateAction
 
 #: A certificate that ends sooner might end during the upgrade or just after it.
 MARGIN = datetime.timedelta(days=1)
-SERVER_NAME = "kubernetes.default.svc"
 
 
 def certificates_valid(nodes: t.Sequence[t.Mapping[str, t.Any]], now: datetime.datetime) -> dict[str, t.Any]:
     """The gate over all nodes' public certificates: validity, and the name by which peers verify a server."""
     troubles, soonest = [], None
-    count = 0
+    files = set()
     for node in nodes:
         for found in node["certificates"]:
-            count += 1
             where = f"{node['name']}: {found['path']}"
+            files.add(where)
             try:
-                certificate = x509.load_pem_x509_certificate(found["pem"].encode())
+                certificates = _x509.load_all(found["pem"]) or [_x509.load(found["pem"])]
             except ValueError as error:
                 troubles.append(f"{where} is no certificate ({error})")
                 continue
-            if certificate.not_valid_after_utc < now + MARGIN:
-                troubles.append(f"{where} ends {certificate.not_valid_after_utc:%Y-%m-%d %H:%M}")
-            if certificate.not_valid_before_utc > now:
-                troubles.append(f"{where} begins {certificate.not_valid_before_utc:%Y-%m-%d %H:%M}")
-            if found["path"] == node["apiserver_flags"].get("tls-cert-file") and SERVER_NAME not in names(certificate):
-                troubles.append(f"{where} lacks the name {SERVER_NAME}")
+            # Of a bundle one is enough: a CA that was replaced may lie in it till nobody needs it, and end there.
+            certificate = max(certificates, key=lambda each: each.not_valid_after_utc)
+            trouble = _x509.validity(certificate, now, MARGIN)
+            if trouble:
+                troubles.append(f"{where} {trouble}")
+            if found["role"] == "serving" and not _x509.has_name(certificate, _x509.SERVER_NAME):
+                troubles.append(f"{where} lacks the name {_x509.SERVER_NAME}")
             soonest = min(soonest or certificate.not_valid_after_utc, certificate.not_valid_after_utc)
     return {
         "id": "certificates_valid",
@@ -46,24 +41,15 @@ def certificates_valid(nodes: t.Sequence[t.Mapping[str, t.Any]], now: datetime.d
         "peer": "",
         "severity": "blocking",
         "verdict": "failed" if troubles else "passed",
-        "observed": "; ".join(troubles) or f"{count} certificates, the first ends {soonest:%Y-%m-%d}"
-        if count
+        "observed": "; ".join(troubles) or f"{len(files)} certificates, the first ends {soonest:%Y-%m-%d}"
+        if files
         else "none found",
-        "expected": f"each valid for {MARGIN.days} day or more, each server's with the name {SERVER_NAME}",
+        "expected": f"each valid for {MARGIN.days} day or more, each server's with the name {_x509.SERVER_NAME}",
         "next_action": "Renew the certificate named (kubeadm certs renew) and restart the component that uses it.",
         "reason": "",
         "elapsed_seconds": 0.0,
         "samples": 1,
     }
-
-
-def names(certificate: x509.Certificate) -> list[str]:
-    """The DNS names a certificate is valid for."""
-    try:
-        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except x509.ExtensionNotFound:
-        return []
-    return list(extension.value.get_values_for_type(x509.DNSName))
 
 
 class ActionModule(GateAction):

@@ -45,10 +45,13 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(
                 f"The report can't be written: {error}. Mend that, or set control_plane_report_directory."
             ) from error
+        broken = []
         if arguments["state"] == "finished":
             self._recap(report, run.directory)
+            broken = _run.broken(report["gates"]) if arguments["result"] == "succeeded" else []
         return {
             "changed": False,
+            **({"failed": True, "msg": _run.words(broken)} if broken else {}),
             "run_id": run.id,
             "run_directory": run.directory,
             "resumes": report["run"]["resumes"],
@@ -87,8 +90,12 @@ class ActionModule(ActionBase):
         elif node and not arguments["changed"] and arguments["state"] == "running":
             events.append({"event": "phase_done", "node": node})
         if arguments["state"] == "finished":
-            stopped = any(event["event"] == "stopping" for event in run.events())
-            result = "stopped" if arguments["result"] == "failed" and stopped else arguments["result"]
+            told = run.events()
+            # A gate that stopped the run has said so; one whose failure was deferred to here stops it now.
+            stopped = any(event["event"] == "stopping" for event in told) or (
+                arguments["result"] == "succeeded" and _run.broken(e for e in told if e["event"] == "gate")
+            )
+            result = "stopped" if stopped else arguments["result"]
             events.append(
                 {"event": "run_finished", "result": result, "node": node, "next_action": arguments["next_action"]}
             )

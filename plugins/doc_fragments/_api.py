@@ -58,6 +58,10 @@ options:
         description: Host and port, V(192.0.2.11:6443), or a URL.
         type: str
         required: true
+      lease:
+        description: Name of its identity Lease, where the server is to be known by that.
+        type: str
+        default: ""
 requirements:
   - kubernetes
 notes:

@@ -28,6 +28,12 @@ options:
         description: Why it is accepted; goes into the report.
         type: str
         required: true
+  defer:
+    description:
+      - Do not fail at a gate that does not hold; M(mixedversion.kubernetes.report) does when it closes the run.
+      - For runs that change nothing, so that one gate hides no other.
+    type: bool
+    default: false
   node:
     description: The node that a verdict is about, as the report shall name it.
     type: str

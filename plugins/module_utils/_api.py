@@ -197,7 +197,11 @@ def argument_spec() -> dict[str, dict[str, t.Any]]:
     spec["servers"] = {
         "type": "list",
         "elements": "dict",
-        "options": {"name": {"type": "str", "required": True}, "address": {"type": "str", "required": True}},
+        "options": {
+            "name": {"type": "str", "required": True},
+            "address": {"type": "str", "required": True},
+            "lease": {"type": "str", "default": ""},
+        },
     }
     return spec
 

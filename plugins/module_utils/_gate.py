@@ -74,6 +74,7 @@ RUN_OPTIONS: dict[str, dict[str, t.Any]] = {
         "default": [],
         "options": {"id": {"type": "str", "required": True}, "reason": {"type": "str", "required": True}},
     },
+    "defer": {"type": "bool", "default": False},
     "node": {"type": "str", "default": ""},
     "timeout": {"type": "float", "default": 180.0},
     "interval": {"type": "float", "default": 0.25},

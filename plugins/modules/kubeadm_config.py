@@ -13,7 +13,8 @@ version_added: 0.1.0
 description:
   - C(kubeadm upgrade) renders the API server's manifest from the ConfigMap C(kubeadm-config), so a flag that shall
     survive has to stand there.
-  - Flags that the user has are kept; one that is named is replaced.
+  - Flags that the user has are kept; one that is named is replaced or taken out.
+  - Without O(flags) and O(feature_gates) nothing is written.
 author:
   - The mixedversion.kubernetes authors (@mixedversion)
 extends_documentation_fragment:
@@ -21,22 +22,18 @@ extends_documentation_fragment:
   - mixedversion.kubernetes._attributes.writer
   - mixedversion.kubernetes._attributes.api
   - mixedversion.kubernetes._api
+  - mixedversion.kubernetes._flags
   - mixedversion.kubernetes._run
 attributes:
   diff_mode:
     support: full
-options:
-  apiserver_extra_args:
-    description: Flags, without dashes, that C(apiServer.extraArgs) shall have. Nothing is written without it.
-    type: dict
-    default: {}
 """
 
 EXAMPLES = r"""
 - name: Keep the proxy's flag
   mixedversion.kubernetes.kubeadm_config:
     kubeconfig: admin.conf
-    apiserver_extra_args:
+    flags:
       peer-ca-file: /etc/kubernetes/pki/ca.crt
 """
 
@@ -63,32 +60,33 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _api, _gate
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _api, _flags, _gate
 
 PATH = "/api/v1/namespaces/kube-system/configmaps/kubeadm-config"
 KEY = "ClusterConfiguration"
 
 
-def with_flags(configuration: dict[str, t.Any], flags: t.Mapping[str, str]) -> bool:
-    """Put *flags* in; whether that changed anything. The list form is kubeadm.k8s.io/v1beta4's."""
-    arguments = configuration.setdefault("apiServer", {}).setdefault("extraArgs", [])
+def with_flags(configuration: dict[str, t.Any], params: t.Mapping[str, t.Any]) -> bool:
+    """Set C(apiServer.extraArgs) as *params* want it; whether that changed anything. The list is v1beta4's form."""
+    arguments: list[dict[str, str]] = configuration.get("apiServer", {}).get("extraArgs") or []
+    present = [(argument["name"], argument["value"]) for argument in arguments]
     changed = False
-    for name, value in flags.items():
-        found = [argument for argument in arguments if argument["name"] == name]
-        if [argument["value"] for argument in found] == [value]:
+    for name, value in _flags.wanted(params, present).items():
+        found = [argument["value"] for argument in arguments if argument["name"] == name]
+        if found == ([] if value is None else [value]):
             continue
-        arguments[:] = [argument for argument in arguments if argument["name"] != name]
-        arguments.append({"name": name, "value": value})
+        arguments = [argument for argument in arguments if argument["name"] != name]
+        if value is not None:
+            arguments.append({"name": name, "value": value})
         changed = True
+    if changed:
+        configuration.setdefault("apiServer", {})["extraArgs"] = arguments
     return changed
 
 
 def main() -> t.NoReturn:
     module = AnsibleModule(
-        argument_spec=_gate.argument_spec(
-            _api.argument_spec(), {"apiserver_extra_args": {"type": "dict", "default": {}}}
-        ),
-        supports_check_mode=True,
+        argument_spec=_gate.argument_spec(_api.argument_spec(), _flags.OPTIONS), supports_check_mode=True
     )
     server = _api.connect(module).endpoint
     # Comes with the kubernetes client, whose absence connect() has told by now.
@@ -103,7 +101,7 @@ def main() -> t.NoReturn:
                 msg=f"kubeadm-config is {configuration.get('apiVersion')}, whose extraArgs are no list. Expected "
                 "kubeadm.k8s.io/v1beta4, which any upgrade to 1.31 or later writes."
             )
-        changed = with_flags(configuration, module.params["apiserver_extra_args"])
+        changed = with_flags(configuration, module.params)
         after = yaml.safe_dump(configuration, sort_keys=False) if changed else before
         if changed and not module.check_mode:
             config_map["data"][KEY] = after

@@ -19,6 +19,7 @@ extends_documentation_fragment:
   - mixedversion.kubernetes._attributes
   - mixedversion.kubernetes._attributes.writer
   - mixedversion.kubernetes._attributes.node
+  - mixedversion.kubernetes._flags
   - mixedversion.kubernetes._run
 attributes:
   diff_mode:
@@ -29,10 +30,6 @@ options:
     type: str
     choices: [kube-apiserver, etcd]
     required: true
-  flags:
-    description: Flags, without dashes, that the component shall have.
-    type: dict
-    default: {}
   image:
     description: The image it shall run.
     type: str
@@ -63,11 +60,16 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _gate, _node
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _flags, _gate, _node
 
 
-def with_flag(text: str, component: str, name: str, value: str) -> str:
-    """The manifest with one flag set: its line replaced, or a new one among its sorted neighbours."""
+def arguments_of(text: str) -> list[tuple[str, str]]:
+    """Every flag of the manifest's command with its value, repeated ones too."""
+    return [pair for argument in _node.manifest_command(text) for pair in _node.flags([argument]).items()]
+
+
+def with_flag(text: str, component: str, name: str, value: str | None) -> str:
+    """The manifest with one flag set: its line replaced, or a new one among its sorted neighbours; or taken out."""
     lines = text.splitlines(keepends=True)
     wanted = f"--{name}={value}"
     start = next((i for i, line in enumerate(lines) if re.match(rf"\s+- {re.escape(component)}\s*$", line)), None)
@@ -79,6 +81,8 @@ def with_flag(text: str, component: str, name: str, value: str) -> str:
         end += 1
     arguments = lines[start + 1 : end]
     kept = [line for line in arguments if name_of(line) != name]
+    if value is None:
+        return "".join(lines[: start + 1] + kept + lines[end:])
     place = next((i for i, line in enumerate(kept) if line.strip()[2:] > wanted), len(kept))
     if len(kept) < len(arguments):
         place = next(i for i, line in enumerate(arguments) if name_of(line) == name)
@@ -100,9 +104,9 @@ def main() -> t.NoReturn:
         argument_spec=_gate.argument_spec(
             {
                 "component": {"type": "str", "choices": ["kube-apiserver", "etcd"], "required": True},
-                "flags": {"type": "dict", "default": {}},
                 "image": {"type": "str"},
-            }
+            },
+            _flags.OPTIONS,
         ),
         supports_check_mode=True,
     )
@@ -113,7 +117,7 @@ def main() -> t.NoReturn:
         module.fail_json(msg=f"There is no manifest {path}. Expected a control plane node made by kubeadm.")
     after = before
     try:
-        for name, value in params["flags"].items():
+        for name, value in _flags.wanted(params, arguments_of(before)).items():
             after = with_flag(after, params["component"], name, value)
     except ValueError as error:
         module.fail_json(msg=f"{path} can't be changed: {error}. Nothing was changed; set the flags by hand.")

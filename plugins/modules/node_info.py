@@ -12,7 +12,7 @@ short_description: What a control plane node runs, and where its files are
 version_added: 0.1.0
 description:
   - Reads the arguments of the running API server (or, while it does not run, of its manifest), the versions of the
-    components, the free space where an upgrade writes, and the public certificates.
+    components, the free space where an upgrade writes, the public certificates, the clock and the addresses.
   - Needs nothing but Python's standard library.
 author:
   - The mixedversion.kubernetes authors (@mixedversion)
@@ -67,15 +67,39 @@ disks:
   type: list
   elements: dict
 certificates:
-  description: Paths and PEM texts of public certificates.
+  description: The public certificates and CAs of the control plane, one entry a role and file.
   returned: always
   type: list
   elements: dict
+  contains:
+    path: {description: The file., type: str, returned: always}
+    role:
+      description:
+        - V(serving), V(front_proxy_client), V(peer_ca), V(requestheader_ca), V(client_ca), V(etcd_client),
+          V(etcd_server), V(etcd_peer) or V(kubelet_client).
+      type: str
+      returned: always
+    pem:
+      description: The whole bundle where the role is a CA, else the first certificate, the leaf.
+      type: str
+      returned: always
+clock:
+  description: Seconds since 1970 by the node's clock, while the module ran.
+  returned: always
+  type: float
+addresses:
+  description: The node's own IP addresses, loopback and link-local ones left out.
+  returned: always
+  type: list
+  elements: str
 """
 
+import ipaddress
 import os
+import re
 import shutil
 import socket
+import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -87,6 +111,7 @@ TOOLS = ("kubeadm", "kubelet", "kubectl")
 #: Flags of the API server that are worth knowing; paths, names and addresses, never a secret.
 FLAGS = (
     "advertise-address",
+    "bind-address",
     "secure-port",
     "client-ca-file",
     "tls-cert-file",
@@ -101,8 +126,28 @@ FLAGS = (
     "proxy-client-key-file",
     "requestheader-client-ca-file",
     "requestheader-allowed-names",
+    "requestheader-username-headers",
+    "requestheader-group-headers",
+    "requestheader-extra-headers-prefix",
     "feature-gates",
+    "emulated-version",
+    "runtime-config",
 )
+#: The API server's flags that name a file of certificates, and the role of what is in it.
+APISERVER_CERTIFICATES = {
+    "tls-cert-file": "serving",
+    "proxy-client-cert-file": "front_proxy_client",
+    "peer-ca-file": "peer_ca",
+    "requestheader-client-ca-file": "requestheader_ca",
+    "client-ca-file": "client_ca",
+    "etcd-certfile": "etcd_client",
+}
+#: The same for etcd, with the places kubeadm has, for a node whose etcd does not run now.
+ETCD_CERTIFICATES = {
+    "cert-file": ("etcd_server", "/etc/kubernetes/pki/etcd/server.crt"),
+    "peer-cert-file": ("etcd_peer", "/etc/kubernetes/pki/etcd/peer.crt"),
+}
+KUBELET_CERTIFICATE = "/var/lib/kubelet/pki/kubelet-client-current.pem"
 
 
 def apiserver_flags() -> dict[str, str]:
@@ -159,21 +204,32 @@ def free(path: str) -> dict[str, t.Any] | None:
     return {"path": path, "free_bytes": status.f_bavail * status.f_frsize, "free_inodes": status.f_favail}
 
 
-def certificates(found: t.Mapping[str, str]) -> list[dict[str, str]]:
-    """The public certificates that an upgrade or a peer needs; a kubelet's file holds its key too, which stays here."""
-    paths = [
-        found.get(name, "") for name in ("tls-cert-file", "etcd-certfile", "proxy-client-cert-file", "client-ca-file")
-    ]
-    paths += ["/etc/kubernetes/pki/etcd/server.crt", "/etc/kubernetes/pki/etcd/peer.crt"]
-    paths += ["/var/lib/kubelet/pki/kubelet-client-current.pem"]
-    result = []
-    for path in paths:
-        text = _node.read(path) if path else ""
-        start = text.find("-----BEGIN CERTIFICATE-----")
-        end = text.find("-----END CERTIFICATE-----", start)
-        if start >= 0 and end > start:
-            result.append({"path": path, "pem": text[start:end] + "-----END CERTIFICATE-----\n"})
-    return result
+def public(path: str, bundle: bool) -> str:
+    """The certificates in a file, or the first one. A kubelet's file holds its key too, which stays here."""
+    try:
+        text = _node.read(path)
+    except (OSError, UnicodeDecodeError):
+        return ""
+    found = re.findall(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", text, re.DOTALL)
+    return "".join(f"{pem}\n" for pem in (found if bundle else found[:1]))
+
+
+def certificates(apiserver: t.Mapping[str, str], etcd: t.Mapping[str, str]) -> list[dict[str, str]]:
+    """The public certificates that an upgrade or a peer needs, as the flags of the two processes name them."""
+    files = [(role, apiserver.get(flag, "")) for flag, role in APISERVER_CERTIFICATES.items()]
+    files += [(role, etcd.get(flag, path)) for flag, (role, path) in ETCD_CERTIFICATES.items()]
+    files.append(("kubelet_client", KUBELET_CERTIFICATE))
+    found = ({"path": path, "role": role, "pem": public(path, role.endswith("_ca"))} for role, path in files if path)
+    return [entry for entry in found if entry["pem"]]
+
+
+def addresses(fib_trie: str, if_inet6: str) -> list[str]:
+    """A node's own addresses by ``/proc/net``: the targets of local routes, and IPv6 addresses of global scope."""
+    local = re.findall(r"\|-- (\S+)\n(?:\s+/\d+ .*\n)*?\s+/32 host LOCAL", fib_trie)
+    fields = [line.split() for line in if_inet6.splitlines()]
+    local += [str(ipaddress.IPv6Address(int(field[0], 16))) for field in fields if len(field) > 3 and field[3] == "00"]
+    # The kernel lists a route in each of its tables, so that most come twice.
+    return sorted({address for address in local if not ipaddress.ip_address(address).is_loopback})
 
 
 def main() -> t.NoReturn:
@@ -187,7 +243,8 @@ def main() -> t.NoReturn:
     found = apiserver_flags()
     paths = binaries(driver)
     process = _node.running("etcd")
-    data = _node.flags(process[1]).get("data-dir", "/var/lib/etcd") if process else "/var/lib/etcd"
+    etcd_flags = _node.flags(process[1]) if process else {}
+    data = etcd_flags.get("data-dir", "/var/lib/etcd")
     components = component_versions(module, paths)
     if "kubelet" in paths:
         components["kubelet"] = _node.binary_version(module, paths["kubelet"])
@@ -207,7 +264,9 @@ def main() -> t.NoReturn:
         components=components,
         paths=paths,
         disks=[disk for disk in map(free, ("/etc/kubernetes", data, "/var/lib")) if disk],
-        certificates=certificates(found),
+        certificates=certificates(found, etcd_flags),
+        clock=time.time(),
+        addresses=addresses(_node.read("/proc/net/fib_trie"), _node.read("/proc/net/if_inet6")),
     )
 
 

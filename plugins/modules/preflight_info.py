@@ -14,6 +14,7 @@ description:
   - Holds the servers, Nodes and etcd members as they are against the target version.
   - Gates C(version_hop), C(version_skew), C(servers_ready), C(feature_gates), C(nodes_ready), C(etcd_version),
     C(disk_space), C(kubeadm_config), and C(certificates_valid), which is judged on the controller.
+  - With O(job=proxy) only those that a change of the servers' flags depends on, and C(proxy_enabled).
   - A check that breaks is a failed gate of its own and hides no other.
 author:
   - The mixedversion.kubernetes authors (@mixedversion)
@@ -24,10 +25,19 @@ extends_documentation_fragment:
   - mixedversion.kubernetes._api
   - mixedversion.kubernetes._run
 options:
-  version:
-    description: The target.
+  job:
+    description: What is to be done, an upgrade, or only a change of the proxy's flags.
     type: str
-    required: true
+    choices: [upgrade, proxy]
+    default: upgrade
+  version:
+    description: The target; required with O(job=upgrade).
+    type: str
+  proxy_state:
+    description: How the proxy shall be afterwards.
+    type: str
+    choices: [present, absent]
+    default: present
   driver:
     description: How the control plane is run.
     type: str
@@ -98,6 +108,9 @@ KUBELET_SKEW = 3
 #: Manifests, certificates and logs, beside the copy of etcd's data that kubeadm makes.
 SPARE_BYTES = 512 * 1024 * 1024
 
+#: The gate is alpha, and the proxy works as it does later.
+RELEASE_WITH_ALPHA_GATE = (1, 35)
+
 Params = t.Mapping[str, t.Any]
 
 
@@ -139,13 +152,37 @@ def servers_ready(params: Params) -> _gate.Gate:
 
 
 def feature_gates(params: Params) -> _gate.Gate:
-    off = [p["name"] for p in params["proxies"] if not p["error"] and not p["gate"]]
-    return _gate.Gate(
+    """Alpha, off, and to be switched on together with the flag at 1.35; on by default from 1.36."""
+    off = {p["name"]: p["version"] for p in params["proxies"] if not p["error"] and not p["gate"]}
+    alpha = [name for name, version in off.items() if release(version) == RELEASE_WITH_ALPHA_GATE]
+    gate = _gate.Gate(
         id="feature_gates",
-        verdict=_gate.FAILED if off else _gate.PASSED,
+        verdict=_gate.FAILED if len(alpha) < len(off) else _gate.PASSED,
         observed=f"{_metrics.GATE} is {'off on ' + ', '.join(off) if off else 'on everywhere'}",
-        expected=f"{_metrics.GATE} on, which is the default from 1.36",
-        next_action="Take it out of --feature-gates or raise --emulated-version. A 1.35 cluster is not covered yet.",
+        expected=f"{_metrics.GATE} on, the default from 1.36; at 1.35 it is switched on together with the flag",
+    )
+    if any(release(version) < RELEASE_WITH_ALPHA_GATE for version in off.values()):
+        gate.next_action = "Upgrade to 1.35 first; before, the proxy does not compare discovery."
+    elif gate.verdict == _gate.FAILED:
+        gate.next_action = "Take it out of --feature-gates, or raise --emulated-version, on the server named."
+    return gate
+
+
+def release(version: str) -> tuple[int, int]:
+    found = _version.parse(version)
+    return found.major, found.minor
+
+
+def proxy_enabled(params: Params) -> _gate.Gate:
+    """Without the proxy, a request for what only the newer servers have depends on where it lands."""
+    versions = {p["name"]: p["version"] for p in params["proxies"]}
+    mixed = len(set(versions.values())) > 1
+    return _gate.Gate(
+        id="proxy_enabled",
+        verdict=_gate.FAILED if mixed else _gate.PASSED,
+        observed=", ".join(f"{name} {version or 'unknown'}" for name, version in versions.items()),
+        expected="one version on all servers before the proxy is taken out",
+        next_action="Bring all servers to one version first, or accept proxy_enabled by name.",
     )
 
 
@@ -194,11 +231,13 @@ def disk_space(params: Params) -> _gate.Gate:
     )
 
 
-def nodes_gates(params: Params, items: t.Sequence[t.Mapping[str, t.Any]]) -> list[_gate.Gate]:
-    """Readiness of this inventory's Nodes, and the skew of every kubelet there is."""
-    target = _version.parse(params["version"])
+Items = t.Sequence[t.Mapping[str, t.Any]]
+
+
+def nodes_ready(params: Params, items: Items) -> _gate.Gate:
+    """Readiness of this inventory's Nodes."""
     by_hostname = {item["metadata"].get("labels", {}).get("kubernetes.io/hostname"): item for item in items}
-    unready, skewed = [], []
+    unready = []
     for node in params["nodes"]:
         item = by_hostname.get(node["hostname"])
         conditions = item["status"].get("conditions", []) if item else []
@@ -206,36 +245,43 @@ def nodes_gates(params: Params, items: t.Sequence[t.Mapping[str, t.Any]]) -> lis
             unready.append(f"{node['name']} has no Node")
         elif not any(c["type"] == "Ready" and c["status"] == "True" for c in conditions):
             unready.append(f"{node['name']} is not Ready")
+    return _gate.Gate(
+        id="nodes_ready",
+        verdict=_gate.FAILED if unready else _gate.PASSED,
+        observed="; ".join(unready) or f"{len(params['nodes'])} control plane Nodes Ready",
+        expected="every control plane Node is Ready",
+        next_action="Read the kubelet's log on the node named and mend it.",
+    )
+
+
+def version_skew(params: Params, items: Items) -> _gate.Gate:
+    """The skew of every kubelet there is, workers' too."""
+    target = _version.parse(params["version"])
+    skewed = []
     for item in items:
         kubelet = _version.parse(item["status"]["nodeInfo"]["kubeletVersion"])
         if kubelet > target or _version.minors_between(kubelet, target) > KUBELET_SKEW:
             skewed.append(f"kubelet of {item['metadata']['name']} is {kubelet}")
-    return [
-        _gate.Gate(
-            id="nodes_ready",
-            verdict=_gate.FAILED if unready else _gate.PASSED,
-            observed="; ".join(unready) or f"{len(params['nodes'])} control plane Nodes Ready",
-            expected="every control plane Node is Ready",
-            next_action="Read the kubelet's log on the node named and mend it.",
-        ),
-        _gate.Gate(
-            id="version_skew",
-            verdict=_gate.FAILED if skewed else _gate.PASSED,
-            observed="; ".join(skewed) or f"{len(items)} kubelets within {KUBELET_SKEW} minors of {target}",
-            expected=f"no kubelet newer than {target}, none more than {KUBELET_SKEW} minors older",
-            next_action="Upgrade the kubelets named first, or name a target that fits them.",
-        ),
-    ]
+    return _gate.Gate(
+        id="version_skew",
+        verdict=_gate.FAILED if skewed else _gate.PASSED,
+        observed="; ".join(skewed) or f"{len(items)} kubelets within {KUBELET_SKEW} minors of {target}",
+        expected=f"no kubelet newer than {target}, none more than {KUBELET_SKEW} minors older",
+        next_action="Upgrade the kubelets named first, or name a target that fits them.",
+    )
 
 
-def node_objects(params: Params, items: t.Callable[[], list[dict[str, t.Any]]]) -> list[_gate.Gate]:
-    if not params["kubelets"]:
-        reason = "the driver systemd runs the components without kubelets"
-        return [
-            _gate.Gate(gate_id, _gate.SKIPPED, "no kubelets belong to this job", "", reason=reason)
-            for gate_id in ("nodes_ready", "version_skew")
-        ]
-    return nodes_gates(params, items())
+def of_nodes(
+    gate_id: str,
+    judge: t.Callable[[Params, Items], _gate.Gate],
+    params: Params,
+    items: t.Callable[[], Items],
+) -> _gate.Gate:
+    """A gate over Node objects, which only kubelets make."""
+    if params["kubelets"]:
+        return judge(params, items())
+    reason = "the driver systemd runs the components without kubelets"
+    return _gate.Gate(gate_id, _gate.SKIPPED, "no kubelets belong to this job", "", reason=reason)
 
 
 def kubeadm_config(params: Params, server: _api.Server) -> _gate.Gate:
@@ -258,8 +304,18 @@ def work(params: Params, items: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, 
         item["metadata"].get("labels", {}).get("kubernetes.io/hostname"): item["status"]["nodeInfo"]["kubeletVersion"]
         for item in items
     }
-    target = _version.parse(params["version"])
     proxies = {p["name"]: p for p in params["proxies"]}
+    without = ("off", "gate_only")
+    proxy = {
+        name: (p["state"] in without) if params["proxy_state"] == "present" else (p["state"] not in without)
+        for name, p in proxies.items()
+    }
+    if params["job"] == "proxy":
+        return {
+            node["name"]: {"etcd_step": False, "proxy": proxy[node["name"]], "control_plane": False, "kubelet": False}
+            for node in params["nodes"]
+        }
+    target = _version.parse(params["version"])
     hop = any(_version.minors_between(_version.parse(p["version"]), target) for p in params["proxies"] if p["version"])
     stepping = hop and (target.major, target.minor) >= RELEASE_WITH_ETCD_3_7 and bool(params["etcd_step"])
     etcd = {m["name"]: m["version"] for m in params["etcd_members"]}
@@ -275,7 +331,7 @@ def work(params: Params, items: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, 
         ]
         result[name] = {
             "etcd_step": stepping and bool(member) and _version.parse(member) < ETCD_BEFORE_3_7,
-            "proxy": proxies[name]["state"] in ("off", "gate_only"),
+            "proxy": proxy[name],
             "control_plane": bool(behind) or not version or _version.parse(version) != target,
             "kubelet": bool(params["kubelets"])
             and _version.parse(kubelets.get(node["hostname"]) or params["version"]) != target,
@@ -283,20 +339,18 @@ def work(params: Params, items: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, 
     return result
 
 
-def guarded(gate_id: str, check: t.Callable[[], _gate.Gate | list[_gate.Gate]]) -> list[_gate.Gate]:
+def guarded(gate_id: str, check: t.Callable[[], _gate.Gate]) -> _gate.Gate:
     """Run one check; what it raises is a failed gate, so that it hides no other."""
     begun = time.monotonic()
     try:
-        found = check()
+        gate = check()
     except Exception as error:  # pylint: disable=broad-except
-        found = _gate.Gate(
+        gate = _gate.Gate(
             gate_id, _gate.FAILED, f"the check broke: {type(error).__name__}: {error}", "the check can be made"
         )
-        found.next_action = "Mend what the message names (an unreachable server, a missing right) and start again."
-    gates = found if isinstance(found, list) else [found]
-    for gate in gates:
-        gate.elapsed_seconds = round(time.monotonic() - begun, 3)
-    return gates
+        gate.next_action = "Mend what the message names (an unreachable server, a missing right) and start again."
+    gate.elapsed_seconds = round(time.monotonic() - begun, 3)
+    return gate
 
 
 def main() -> t.NoReturn:
@@ -305,7 +359,9 @@ def main() -> t.NoReturn:
         argument_spec=_gate.argument_spec(
             _api.argument_spec(),
             {
-                "version": {"type": "str", "required": True},
+                "job": {"type": "str", "choices": ["upgrade", "proxy"], "default": "upgrade"},
+                "version": {"type": "str"},
+                "proxy_state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
                 "driver": {"type": "str", "choices": ["kubeadm", "systemd"], "required": True},
                 "proxies": dicts,
                 "nodes": dicts,
@@ -314,6 +370,7 @@ def main() -> t.NoReturn:
                 "kubelets": {"type": "bool", "default": True},
             },
         ),
+        required_if=[("job", "upgrade", ["version"])],
         supports_check_mode=True,
     )
     params = module.params
@@ -323,13 +380,21 @@ def main() -> t.NoReturn:
     def items() -> list[dict[str, t.Any]]:
         return list(server.get("/api/v1/nodes").get("items") or [])
 
-    gates = guarded("version_hop", lambda: version_hop(params))
-    gates += guarded("servers_ready", lambda: servers_ready(params))
-    gates += guarded("feature_gates", lambda: feature_gates(params))
-    gates += guarded("nodes_ready", lambda: node_objects(params, items))
-    gates += guarded("etcd_version", lambda: etcd_version(params))
-    gates += guarded("disk_space", lambda: disk_space(params))
-    gates += guarded("kubeadm_config", lambda: kubeadm_config(params, server))
+    checks: dict[str, t.Callable[[], _gate.Gate]] = {
+        "servers_ready": lambda: servers_ready(params),
+        "nodes_ready": lambda: of_nodes("nodes_ready", nodes_ready, params, items),
+        "kubeadm_config": lambda: kubeadm_config(params, server),
+    }
+    if params["proxy_state"] == "present":
+        checks["feature_gates"] = lambda: feature_gates(params)
+    else:
+        checks["proxy_enabled"] = lambda: proxy_enabled(params)
+    if params["job"] == "upgrade":
+        checks["version_hop"] = lambda: version_hop(params)
+        checks["version_skew"] = lambda: of_nodes("version_skew", version_skew, params, items)
+        checks["etcd_version"] = lambda: etcd_version(params)
+        checks["disk_space"] = lambda: disk_space(params)
+    gates = [guarded(gate_id, check) for gate_id, check in checks.items()]
     try:
         todo = work(params, items() if params["kubelets"] else [])
     except (_api.ApiError, ValueError, KeyError):

@@ -11,10 +11,12 @@ module: proxy_info
 short_description: How the Mixed Version Proxy stands on every API server
 version_added: 0.1.0
 description:
-  - Asks every server of a cluster directly for its version, its readiness, the gate
-    C(UnknownVersionInteroperabilityProxy), the hook that shows a configured proxy, and the proxy's counters; and reads
-    its identity Lease.
+  - Asks every server of a cluster directly, all at the same time, for its version, its readiness, the gate
+    C(UnknownVersionInteroperabilityProxy), the hooks of its proxy, its effective flags, the proxy's counters and its
+    discovery; and reads its identity Lease.
+  - From these it derives for each server one state with its reason, and which peers it is known to know.
   - With O(inventory), each host is mapped to exactly one server, which is the gate C(inventory_matches_servers).
+  - Works with Kubernetes 1.35, 1.36 and 1.37. Some counters and hooks are named otherwise, or missing, on 1.35.
 author:
   - The mixedversion.kubernetes authors (@mixedversion)
 extends_documentation_fragment:
@@ -41,6 +43,22 @@ options:
         description: Where the server is reached, if its Lease does not say or the controller takes another way.
         type: str
         default: ""
+      advertised:
+        description:
+          - Where the server is reached by its own flags, C(--advertise-address) and C(--secure-port).
+          - Used where O(inventory[].address) is empty and the Lease tells no address, as while the gate is off.
+        type: str
+        default: ""
+  process_flags:
+    description:
+      - Flags of each server's process, by the server's name, as M(mixedversion.kubernetes.node_info) returns them.
+      - Used for a server that does not serve C(/flagz), as 1.35, or does not let this user read it.
+    type: dict
+    default: {}
+  expect:
+    description: How every server's proxy shall be; each is then judged by the gate C(proxy_enabled).
+    type: str
+    choices: [present, absent]
 """
 
 EXAMPLES = r"""
@@ -48,9 +66,19 @@ EXAMPLES = r"""
   mixedversion.kubernetes.proxy_info:
     kubeconfig: /etc/kubernetes/admin.conf
   register: proxy
+
+- name: Have it on everywhere
+  ansible.builtin.assert:
+    that: item.state == 'on'
+    fail_msg: "{{ item.name }}: {{ item.state }}, {{ item.reason }}"
+  loop: "{{ proxy.proxies }}"
 """
 
 RETURN = r"""
+cluster_uid:
+  description: The uid of the namespace C(kube-system), by which clusters are told apart.
+  returned: always
+  type: str
 proxies:
   description: One entry a server.
   returned: always
@@ -59,113 +87,285 @@ proxies:
   contains:
     name: {description: "Name in the inventory, else the host name of the Lease.", type: str, returned: always}
     hostname: {description: Host name of the Lease., type: str, returned: always}
-    address: {description: Host and port., type: str, returned: always}
-    lease: {description: Name of the identity Lease., type: str, returned: always}
+    address: {description: "Host and port; empty if nothing tells it.", type: str, returned: always}
+    lease: {description: "Name of the identity Lease; empty if there is none.", type: str, returned: always}
     holder: {description: "Holder of the Lease; another one each time the server starts.", type: str, returned: always}
+    lease_age_seconds:
+      description: Seconds since the Lease was renewed, by the clock of the server that was asked for it.
+      type: float
+      returned: always
+    lease_address:
+      description: The address the Lease announces; empty while the gate is off. Peers do not read it.
+      type: str
+      returned: always
     version: {description: "The binary's version, from C(/version).", type: str, returned: always}
     emulated_version: {description: The minor whose API it serves., type: str, returned: always}
     ready: {description: Whether C(/readyz) answers 200., type: bool, returned: always}
+    unready: {description: The lines of C(/readyz) that fail., type: list, elements: str, returned: always}
     gate: {description: Whether the feature gate is on., type: bool, returned: always}
     hook: {description: Whether the proxy's start hook is there and ok., type: bool, returned: always}
+    hooks:
+      description: "The proxy's start hooks that are there, each V(ok) or V(failed)."
+      type: dict
+      returned: always
+    flags: {description: The flags in force that matter to the proxy., type: dict, returned: always}
+    flags_source:
+      description: V(flagz) if the server told them, V(process) if they are O(process_flags), else empty.
+      type: str
+      returned: always
+    peers:
+      description:
+        - Each other server, and whether this one is known to know it. No API lists a server's peers, so this is
+          inferred from what its discovery adds to what it serves itself.
+        - RV(proxies[].peers[].known) is null where nothing tells, as between servers that serve the same.
+      type: list
+      elements: dict
+      returned: always
+      contains:
+        name: {description: The other server., type: str, returned: always}
+        known: {description: "True, false or null.", type: bool, returned: always}
+        evidence: {description: What it is inferred from., type: str, returned: always}
     state:
       description: V(off), V(gate_only) (gate on, proxy inert), V(on) or V(impaired).
       type: str
       returned: always
     reason: {description: Why it is in that state., type: str, returned: always}
-    counters: {description: The proxy's counters since the server started., type: dict, returned: always}
+    counters:
+      description: The proxy's counters since the server started, one entry a series. Absent ones never moved.
+      type: list
+      elements: dict
+      returned: always
+      contains:
+        name: {description: Name of the counter., type: str, returned: always}
+        labels: {description: Labels and their values., type: dict, returned: always}
+        value: {description: The count., type: float, returned: always}
     error: {description: "Why the server could not be asked; empty when it could.", type: str, returned: always}
 gates:
-  description: The verdict on C(inventory_matches_servers).
-  returned: when O(inventory) is given
+  description: The verdicts on C(inventory_matches_servers) and C(proxy_enabled).
+  returned: when O(inventory) or O(expect) is given
   type: list
   elements: dict
 """
 
+import concurrent.futures
+import dataclasses
+import datetime
+import email.utils
 import functools
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _api, _gate, _leases, _metrics
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import (
+    _api,
+    _gate,
+    _leases,
+    _metrics,
+    _proxy,
+    _views,
+)
 
-HOOK = "poststarthook/mixed-version-proxy-handler"
-COUNTERS = (_metrics.REROUTED, _metrics.SYNC_ERRORS, _metrics.PROXY_ERRORS, _metrics.NOPEER_REQUESTS)
+#: A Lease that was never renewed is as old as time itself; no number of seconds is infinite in JSON.
+NEVER = datetime.datetime.fromtimestamp(0, datetime.timezone.utc)
 
 
-def look(server: _api.Server) -> dict[str, t.Any]:
-    """Everything one server tells about itself."""
+@dataclasses.dataclass(frozen=True)
+class Host:
+    """A server as it is expected: its names, its Lease if it has one, and where it is reached, if that is known."""
+
+    name: str
+    hostname: str
+    lease: _leases.Lease | None
+    address: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """What one server answered."""
+
+    version: str
+    emulated_version: str
+    ready: bool
+    lines: list[str]
+    samples: list[_metrics.Sample]
+    flags: dict[str, str] | None
+
+
+def look(server: _api.Server) -> Look:
+    """Everything one server tells about itself, but for its discovery. ``flags`` is none where /flagz is closed."""
     version = server.get("/version")
     ready = server.request("GET", "/readyz?verbose")
-    lines = ready.body.decode(errors="replace").splitlines()
-    samples = _metrics.parse(server.get_text("/metrics"), (_metrics.FEATURE_ENABLED, *COUNTERS))
-    gate = _metrics.total(samples, _metrics.FEATURE_ENABLED, name=_metrics.GATE) == 1
-    hook = any(line.startswith(f"[+]{HOOK} ") for line in lines)
-    broken = any(line.startswith(f"[-]{HOOK} ") for line in lines)
-    if broken:
-        state, reason = "impaired", f"the hook {HOOK} fails"
-    elif hook:
-        state, reason = "on", f"the hook {HOOK} is ok"
-    elif gate:
-        state, reason = "gate_only", "the gate is on, but without --peer-ca-file the server has no proxy"
-    else:
-        state, reason = "off", "the gate is off"
+    if ready.status in (401, 403):
+        raise _api.ApiError(server.name, "/readyz", ready.status, ready.words)
+    samples = _metrics.parse(server.get_text("/metrics"), (_metrics.FEATURE_ENABLED, *_metrics.COUNTERS))
     major, minor = version.get("emulationMajor"), version.get("emulationMinor")
+    return Look(
+        version=version["gitVersion"],
+        emulated_version=f"{major}.{minor}" if major else f"{version['major']}.{version['minor'].rstrip('+')}",
+        ready=ready.status == 200,
+        lines=ready.body.decode(errors="replace").splitlines(),
+        samples=samples,
+        flags=flagz(server),
+    )
+
+
+def flagz(server: _api.Server) -> dict[str, str] | None:
+    """The flags in force; none where they are not served (404), not in this form (406) or not to this user (403)."""
+    answer = server.request("GET", "/flagz", headers={"Accept": _proxy.FLAGZ_ACCEPT})
+    try:
+        return _proxy.parse_flagz(answer.json()) if answer.status == 200 else None
+    except ValueError:
+        return None
+
+
+def describe(host: Host, found: Look | _api.ApiError, others: int, process: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """One entry of ``proxies``, but for the peers and what the Lease alone tells."""
+    flags, source = _proxy.effective(process), "process" if process else ""
+    if isinstance(found, _api.ApiError):
+        return {
+            "version": "",
+            "emulated_version": "",
+            "ready": False,
+            "unready": [],
+            "gate": False,
+            "hook": False,
+            "hooks": {},
+            "flags": flags,
+            "flags_source": source,
+            "state": _proxy.IMPAIRED,
+            "reason": str(found),
+            "counters": [],
+            "error": str(found),
+        }
+    if found.flags is not None:
+        flags, source = found.flags, "flagz"
+    hooks = _proxy.hooks("\n".join(found.lines))
+    gate = _metrics.total(found.samples, _metrics.FEATURE_ENABLED, name=_metrics.GATE) == 1
+    state, reason = _proxy.state(
+        _proxy.Facts(gate, hooks, flags, found.emulated_version, host.lease, others, found.samples)
+    )
     return {
-        "version": version["gitVersion"],
-        "emulated_version": f"{major}.{minor}" if major else f"{version['major']}.{version['minor'].rstrip('+')}",
-        "ready": ready.status == 200,
-        "unready": [line for line in lines if line.startswith("[-]")],
+        "version": found.version,
+        "emulated_version": found.emulated_version,
+        "ready": found.ready,
+        "unready": [line for line in found.lines if line.startswith("[-]")],
         "gate": gate,
-        "hook": hook,
+        "hook": hooks.get(_proxy.HOOK) == "ok",
+        "hooks": hooks,
+        "flags": flags,
+        "flags_source": source,
         "state": state,
         "reason": reason,
-        "counters": {name: _metrics.total(samples, name) for name in COUNTERS},
+        "counters": _proxy.counters(found.samples),
         "error": "",
     }
 
 
-def nothing(error: str) -> dict[str, t.Any]:
-    """The same shape, for a server that could not be asked."""
-    return {
-        "version": "",
-        "emulated_version": "",
-        "ready": False,
-        "unready": [],
-        "gate": False,
-        "hook": False,
-        "state": "impaired",
-        "reason": error,
-        "counters": {},
-        "error": error,
-    }
-
-
-def match(inventory: list[dict[str, str]], leases: list[_leases.Lease]) -> tuple[dict[str, _leases.Lease], list[str]]:
+def match(
+    inventory: t.Sequence[t.Mapping[str, str]], leases: t.Sequence[_leases.Lease]
+) -> tuple[list[Host], list[str]]:
     """Map each host to its Lease, and name everything that does not fit."""
-    found: dict[str, _leases.Lease] = {}
+    hosts = []
     troubles = []
     by_hostname = {lease.hostname: lease for lease in leases}
-    for host in inventory:
-        lease = by_hostname.get(host["hostname"])
+    seen: dict[str, str] = {}
+    for item in inventory:
+        name, hostname, lease = item["name"], item["hostname"], by_hostname.get(item["hostname"])
+        announced = lease.address if lease else ""
         if lease is None:
-            troubles.append(
-                f"{host['name']} (host name {host['hostname']}) has no identity Lease, so no server runs there"
-            )
-        elif lease.name in [other.name for other in found.values()]:
-            troubles.append(f"{host['name']} is a second host for the server {lease.hostname}")
+            troubles.append(f"{name} (host name {hostname}) has no identity Lease, so no server runs there")
+        elif hostname in seen:
+            troubles.append(f"{name} is a second host for the server {hostname}, beside {seen[hostname]}")
+        if sum(other["hostname"] == hostname for other in inventory) > 1:
+            # They overwrite each other's Lease: its address is that of one of them, nobody knows of which.
+            address = item["address"] or item["advertised"] or announced
         else:
-            found[host["name"]] = lease
-            if not (host["address"] or lease.address):
-                troubles.append(
-                    f"{host['name']}: its Lease tells no address; set control_plane_api_address for this host"
-                )
-    known = {host["hostname"] for host in inventory}
+            address = item["address"] or announced or item["advertised"]
+        if lease and not address:
+            troubles.append(f"{name}: its Lease tells no address; set control_plane_api_address for this host")
+        seen.setdefault(hostname, name)
+        hosts.append(Host(name, hostname, lease, address))
     troubles += [
         f"the server {lease.hostname or lease.name} is not in the inventory"
         for lease in leases
-        if lease.hostname not in known
+        if lease.hostname not in seen
     ]
-    return found, troubles
+    return hosts, troubles
+
+
+def by_leases(servers: t.Sequence[t.Mapping[str, str]], leases: t.Sequence[_leases.Lease]) -> list[Host]:
+    """The servers as their Leases tell, under the name and the address that the option ``servers`` has for them."""
+    hosts = []
+    for lease in leases:
+        hostname = lease.hostname or lease.name
+        given = next((s for s in servers if lease.name == s.get("lease") or s["name"] == hostname), None) or next(
+            (s for s in servers if lease.address and s["address"].rpartition("://")[2] == lease.address), None
+        )
+        name, address = (given["name"], given["address"]) if given else (hostname, lease.address)
+        hosts.append(Host(name, hostname, lease, address))
+    return hosts
+
+
+def list_leases(server: _api.Server) -> tuple[list[_leases.Lease], datetime.datetime]:
+    """The identity Leases, and the time by the clock of the server that listed them."""
+    answer = server.request("GET", f"{_leases.LIST_PATH}?{_leases.LIST_QUERY}")
+    if answer.status != 200:
+        raise _api.ApiError(server.name, _leases.LIST_PATH, answer.status, answer.words)
+    try:
+        now = email.utils.parsedate_to_datetime(answer.headers.get("Date", ""))
+    except (TypeError, ValueError):
+        now = datetime.datetime.now(datetime.timezone.utc)
+    return _leases.parse_list(answer.json()), now
+
+
+def ask(hosts: t.Sequence[Host], cluster: _api.Cluster) -> tuple[dict[str, Look | _api.ApiError], _views.Look]:
+    """All servers at once, and their discovery beside it."""
+    servers = {host.name: cluster.server(_api.Target(host.name, host.address)) for host in hosts if host.address}
+    with concurrent.futures.ThreadPoolExecutor(max_workers=1) as pool:
+        views = pool.submit(_views.Reader(servers).look)
+        found = _api.at_once({name: functools.partial(look, server) for name, server in servers.items()})
+        return found, views.result()
+
+
+def known_peers(
+    host: Host, others: t.Sequence[str], found: Look | _api.ApiError, seen: _views.Look
+) -> list[dict[str, t.Any]]:
+    """Which of the *others* this server knows."""
+    # Its own discovery was read, yet something about it was not: what is never proxied, so nothing can be compared.
+    unread = [e for name, e in seen.errors.items() if name in seen.views and _leases.LIST_PATH not in e.path]
+    known, evidence = None, ""
+    if isinstance(found, _api.ApiError):
+        evidence = str(found)
+    elif _proxy.HOOK not in _proxy.hooks("\n".join(found.lines)):
+        known, evidence = False, f"{host.name} has no proxy"
+    elif unread:
+        evidence = f"what is never proxied could not be read: {unread[0]}"
+    else:
+        return _proxy.known_peers(host.name, others, seen.views, seen.excluded, _proxy.fetches(found.samples))
+    return [{"name": other, "known": known, "evidence": evidence} for other in others]
+
+
+def judge(proxies: t.Sequence[t.Mapping[str, t.Any]], present: bool) -> list[_gate.Gate]:
+    """The gate C(proxy_enabled), one verdict a server."""
+    gates = []
+    for proxy in proxies:
+        holds = (proxy["state"] == _proxy.ON) if present else (proxy["state"] in (_proxy.OFF, _proxy.GATE_ONLY))
+        gate = _gate.Gate(
+            id="proxy_enabled",
+            verdict=_gate.PASSED if holds else _gate.FAILED,
+            node=proxy["name"],
+            observed=f"{proxy['state']}: {proxy['reason']}",
+            expected="gate, --peer-ca-file and hook, so that the proxy is on" if present else "no proxy",
+        )
+        if not holds and present and len(proxies) == 1 and not proxy["error"]:
+            gate.verdict = _gate.NOT_EXERCISED
+        elif not holds and proxy["state"] == _proxy.IMPAIRED:
+            gate.next_action = "ansible-playbook mixedversion.kubernetes.diagnose names the cause."
+        elif not holds:
+            state = "" if present else " -e control_plane_proxy_state=absent"
+            gate.next_action = f"ansible-playbook mixedversion.kubernetes.proxy{state} does that, a server at a time."
+        gates.append(gate)
+    return gates
 
 
 def main() -> t.NoReturn:
@@ -180,58 +380,64 @@ def main() -> t.NoReturn:
                         "name": {"type": "str", "required": True},
                         "hostname": {"type": "str", "required": True},
                         "address": {"type": "str", "default": ""},
+                        "advertised": {"type": "str", "default": ""},
                     },
-                }
+                },
+                "process_flags": {"type": "dict", "default": {}},
+                "expect": {"type": "str", "choices": ["present", "absent"]},
             },
         ),
         supports_check_mode=True,
     )
+    params = module.params
     cluster = _api.connect(module)
-    inventory = module.params["inventory"]
     try:
-        leases = cluster.leases()
+        leases, now = list_leases(cluster.endpoint)
         uid = cluster.endpoint.get("/api/v1/namespaces/kube-system")["metadata"]["uid"]
     except _api.ApiError as error:
         module.fail_json(
             msg=f"The cluster can't be asked: {error}. Expected an answer with the kubeconfig "
-            f"{module.params['kubeconfig'] or 'found by default'}. Check it with kubectl get --raw /version."
+            f"{params['kubeconfig'] or 'found by default'}. Check it with kubectl get --raw /version."
         )
     result: dict[str, t.Any] = {"changed": False, "cluster_uid": uid}
-    if inventory is not None:
-        matched, troubles = match(inventory, leases)
-        addresses = {host["name"]: host["address"] for host in inventory}
+    if params["inventory"] is not None:
+        given = {server["name"]: server["address"] for server in params["servers"] or []}
+        inventory = [{**item, "address": given.get(item["name"]) or item["address"]} for item in params["inventory"]]
+        hosts, troubles = match(inventory, leases)
         gate = _gate.Gate(
             id="inventory_matches_servers",
             verdict=_gate.FAILED if troubles else _gate.PASSED,
-            observed="; ".join(troubles) or f"{len(matched)} hosts, {len(leases)} servers: " + ", ".join(matched),
+            observed="; ".join(troubles)
+            or f"{len(hosts)} hosts, {len(leases)} servers: " + ", ".join(host.name for host in hosts),
             expected="each host of the group is exactly one server, and each server is a host of the group",
             next_action="Correct the inventory's group, or wait until the server named has started (its Lease in "
             "kube-system shows it); remove the Lease of a server that is gone for good.",
         )
         result["gates"] = [gate.dump()]
     else:
-        matched, addresses = {lease.hostname or lease.name: lease for lease in leases}, {}
-    for server in module.params["servers"] or []:
-        addresses[server["name"]] = server["address"]
-    asked = {
-        name: _api.Target(name, addresses.get(name) or lease.address)
-        for name, lease in matched.items()
-        if addresses.get(name) or lease.address
-    }
-    answers = _api.at_once({name: functools.partial(look, cluster.server(target)) for name, target in asked.items()})
+        hosts = by_leases(params["servers"] or [], leases)
+    found, seen = ask(hosts, cluster)
     proxies = []
-    for name, lease in matched.items():
-        answer = answers.get(name) or nothing("its Lease tells no address")
+    for host in hosts:
+        nowhere = _api.ApiError(host.name, "", 0, "nothing tells its address: no option does, nor does a Lease")
+        answer = found.get(host.name, nowhere)
+        others = [other.name for other in hosts if other is not host]
+        lease = host.lease
         proxies.append(
             {
-                "name": name,
-                "hostname": lease.hostname,
-                "address": asked[name].address if name in asked else "",
-                "lease": lease.name,
-                "holder": lease.holder,
-                **(nothing(str(answer)) if isinstance(answer, _api.ApiError) else answer),
+                "name": host.name,
+                "hostname": host.hostname,
+                "address": host.address,
+                "lease": lease.name if lease else "",
+                "holder": lease.holder if lease else "",
+                "lease_age_seconds": max(0.0, (now - (lease.renewed or NEVER)).total_seconds()) if lease else 0.0,
+                "lease_address": lease.address if lease else "",
+                **describe(host, answer, len(others), params["process_flags"].get(host.name) or {}),
+                "peers": known_peers(host, others, answer, seen),
             }
         )
+    if params["expect"]:
+        result.setdefault("gates", []).extend(gate.dump() for gate in judge(proxies, params["expect"] == "present"))
     module.exit_json(proxies=proxies, **result)
 
 

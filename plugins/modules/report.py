@@ -75,7 +75,10 @@ options:
     description: The backup of this run, as the report has it.
     type: dict
   result:
-    description: How the run ended, with O(state=finished). A gate that does not hold makes V(failed) V(stopped).
+    description:
+      - How the run ended, with O(state=finished). A gate that does not hold makes it V(stopped).
+      - With V(succeeded) the task fails if a blocking gate of the run does not hold, which is how a run ends whose
+        modules had the option C(defer).
     type: str
     choices: [succeeded, failed]
   next_action:

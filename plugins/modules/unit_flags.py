@@ -11,14 +11,16 @@ module: unit_flags
 short_description: Set flags of a component that systemd runs
 version_added: 0.1.0
 description:
-  - Reads the unit's present C(ExecStart) and writes a drop-in that starts the same command with the flags added or
-    replaced. The unit itself is not touched, and not restarted.
+  - Reads the unit's present C(ExecStart) and writes a drop-in that starts the same command with the flags added,
+    replaced or taken out. The unit itself is not touched, and not restarted.
+  - Where nothing is left that differs from the unit's own command, the drop-in is removed.
 author:
   - The mixedversion.kubernetes authors (@mixedversion)
 extends_documentation_fragment:
   - mixedversion.kubernetes._attributes
   - mixedversion.kubernetes._attributes.writer
   - mixedversion.kubernetes._attributes.node
+  - mixedversion.kubernetes._flags
   - mixedversion.kubernetes._run
 attributes:
   diff_mode:
@@ -27,10 +29,6 @@ options:
   unit:
     description: The unit.
     type: str
-    required: true
-  flags:
-    description: Flags, without dashes, that the component shall have.
-    type: dict
     required: true
 """
 
@@ -51,11 +49,12 @@ path:
 
 import os
 import re
+import shlex
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _gate, _node
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _flags, _gate, _node
 
 
 def exec_start(text: str) -> str:
@@ -67,38 +66,56 @@ def exec_start(text: str) -> str:
     return found
 
 
-def with_flags(command: str, flags: t.Mapping[str, str]) -> str:
-    """The command with each flag once, at its end. Quoting in the rest is left as it is."""
+def without(text: str, path: str) -> str:
+    """What C(systemctl cat) prints, less the file *path*: each file there begins with its name as a comment."""
+    kept, ours = [], False
+    for line in text.splitlines(keepends=True):
+        if line.startswith("# /"):
+            ours = line.strip() == f"# {path}"
+        if not ours:
+            kept.append(line)
+    return "".join(kept)
+
+
+def with_flags(command: str, flags: t.Mapping[str, str | None]) -> str:
+    """The command with each flag once, at its end, or taken out. Quoting in the rest is left as it is."""
     for name, value in flags.items():
         present = rf"\s--{re.escape(name)}(?:=(\S*))?(?=\s|$)"
-        if re.findall(present, command) == [str(value)]:
+        if value is not None and re.findall(present, command) == [value]:
             continue
         command = re.sub(present, "", command)
-        command += f" --{name}={value}"
+        if value is not None:
+            command += f" --{name}={value}"
     return command
 
 
 def main() -> t.NoReturn:
     module = AnsibleModule(
-        argument_spec=_gate.argument_spec(
-            {"unit": {"type": "str", "required": True}, "flags": {"type": "dict", "required": True}}
-        ),
+        argument_spec=_gate.argument_spec({"unit": {"type": "str", "required": True}}, _flags.OPTIONS),
         supports_check_mode=True,
     )
     params = module.params
     unit = params["unit"]
-    command = exec_start(_node.output(module, "systemctl", "cat", unit))
+    path = f"/etc/systemd/system/{unit}.d/50-mixedversion.conf"
+    text = _node.output(module, "systemctl", "cat", unit)
+    command = exec_start(text)
     if not command:
         module.fail_json(msg=f"systemd knows no ExecStart of {unit}. Expected the unit that runs the component.")
-    path = f"/etc/systemd/system/{unit}.d/50-mixedversion.conf"
-    wanted = with_flags(command, params["flags"])
+    present = [pair for argument in shlex.split(command) for pair in _node.flags([argument]).items()]
+    wanted = with_flags(command, _flags.wanted(params, present))
     if wanted == command:
         module.exit_json(changed=False, path=path)
     before = _node.read(path)
-    after = f"# Written by mixedversion.kubernetes\n[Service]\nExecStart=\nExecStart={wanted}\n"
+    # Compared word by word: joining the unit's own lines left blanks of its own.
+    obsolete = wanted.split() == exec_start(without(text, path)).split()
+    after = "" if obsolete else f"# Written by mixedversion.kubernetes\n[Service]\nExecStart=\nExecStart={wanted}\n"
     if not module.check_mode:
-        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-        _node.replace(path, after, 0o644)
+        if obsolete:
+            os.unlink(path)
+            _node.sync_directory(os.path.dirname(path))
+        else:
+            os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+            _node.replace(path, after, 0o644)
         code, dummy, words = module.run_command(["systemctl", "daemon-reload"])
         if code:
             module.fail_json(msg=f"{path} was written, but systemd could not read it: {words}")

@@ -14,6 +14,7 @@ import time
 import typing as t
 
 from ansible.errors import AnsibleActionFail
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _run
@@ -37,6 +38,7 @@ class GateAction(ActionBase):
         task_vars = task_vars or {}
         arguments = dict(self._task.args)
         directory = arguments.pop("run_directory", None)
+        defer = boolean(arguments.pop("defer", False))
         accepted = self._accepted(arguments.pop("accepted_risks", None) or [])
         run = _run.Run(directory) if directory else None
         self.before(arguments, run, task_vars)
@@ -55,10 +57,10 @@ class GateAction(ActionBase):
             if result.get("changed") and self.change and not self._task.check_mode:
                 events.append({"event": "changed", "node": self._node(arguments, task_vars), "what": self.change})
             run.append(*events)
-        broken = [gate for gate in gates if gate["severity"] == "blocking" and gate["verdict"] not in _run.HOLDS]
-        if broken:
+        broken = _run.broken(gates)
+        if broken and not defer:
             result["failed"] = True
-            result["msg"] = self._words(broken, run)
+            result["msg"] = "\n".join([_run.words(broken), *([_run.changes(run.events())] if run else [])])
             if run:
                 run.append({"event": "stopping", "gate": broken[0]["id"], "node": broken[0]["node"]})
         return result
@@ -123,18 +125,3 @@ class GateAction(ActionBase):
             self._display.warning(f"{text.strip()}; {gate['next_action']}")
         else:
             self._display.display(text)
-
-    @staticmethod
-    def _words(broken: t.Sequence[t.Mapping[str, t.Any]], run: _run.Run | None) -> str:
-        lines = []
-        for gate in broken:
-            where = (f" on {gate['node']}" if gate["node"] else "") + (f" to {gate['peer']}" if gate["peer"] else "")
-            lines += [
-                f"Gate {gate['id']} {gate['verdict']}{where}.",
-                f"  observed:    {gate['observed']}",
-                f"  expected:    {gate['expected']}",
-                f"  next action: {gate['next_action']}",
-            ]
-        if run:
-            lines.append(_run.changes(run.events()))
-        return "\n".join(lines)

@@ -152,16 +152,21 @@ class Run:
 
 
 def start(report_directory: str, event: Event) -> Run:
-    """Make a new run's folder, point ``latest`` at it, and close the run before it if that one died."""
+    """Make a new run's folder, point ``latest`` at it, and close runs before it that died.
+
+    It resumes the run before it of the same playbook, dry runs left out, if that one did not succeed and had the same
+    target.
+    """
     os.makedirs(report_directory, mode=0o755, exist_ok=True)
     latest = os.path.join(report_directory, "latest")
     resumes = None
-    if os.path.exists(os.path.join(latest, JOURNAL)):
-        previous = Run(os.path.realpath(latest))
+    for previous in runs(report_directory):
         _close_if_dead(previous)
         run = previous.report()["run"]
-        if run["result"] != "succeeded" and not run["check_mode"] and _target(previous) == event.get("target"):
-            resumes = previous.id
+        if run["playbook"] == event.get("playbook") and not run["check_mode"]:
+            if run["result"] != "succeeded" and _target(previous) == event.get("target"):
+                resumes = previous.id
+            break
     directory = os.path.join(report_directory, new_id())
     os.mkdir(directory, mode=0o755)
     current = Run(directory)
@@ -172,6 +177,32 @@ def start(report_directory: str, event: Event) -> Run:
     os.symlink(current.id, link)
     os.replace(link, latest)
     return current
+
+
+def runs(report_directory: str) -> list[Run]:
+    """The runs whose folders are there, newest first; an id begins with the time."""
+    names = sorted((entry.name for entry in os.scandir(report_directory) if not entry.is_symlink()), reverse=True)
+    found = [Run(os.path.join(report_directory, name)) for name in names]
+    return [run for run in found if os.path.exists(run.journal)]
+
+
+def broken(gates: t.Iterable[t.Mapping[str, t.Any]]) -> list[t.Mapping[str, t.Any]]:
+    """The blocking gates that do not hold."""
+    return [gate for gate in gates if gate["severity"] == "blocking" and gate["verdict"] not in HOLDS]
+
+
+def words(gates: t.Iterable[t.Mapping[str, t.Any]]) -> str:
+    """What a person has to know of gates that do not hold."""
+    lines = []
+    for gate in gates:
+        where = (f" on {gate['node']}" if gate["node"] else "") + (f" to {gate['peer']}" if gate["peer"] else "")
+        lines += [
+            f"Gate {gate['id']} {gate['verdict']}{where}.",
+            f"  observed:    {gate['observed']}",
+            f"  expected:    {gate['expected']}",
+            f"  next action: {gate['next_action']}",
+        ]
+    return "\n".join(lines)
 
 
 def _target(run: Run) -> t.Any:
@@ -209,7 +240,7 @@ def build(run_id: str, events: t.Sequence[Event]) -> Report:
     begun = next((event for event in events if event["event"] == "run_started"), {})
     ended = next((event for event in reversed(events) if event["event"] == "run_finished"), None)
     gates = [_without(event, "event") for event in events if event["event"] == "gate"]
-    broken = next((gate for gate in gates if gate["severity"] == "blocking" and gate["verdict"] not in HOLDS), None)
+    first: t.Mapping[str, t.Any] = next(iter(broken(gates)), {})
     end = ended or {}
     return {
         "schema_version": SCHEMA_VERSION,
@@ -226,9 +257,9 @@ def build(run_id: str, events: t.Sequence[Event]) -> Report:
             "started": begun.get("at", ""),
             "finished": ended["at"] if ended else None,
             "result": end.get("result", "running"),
-            "failed_gate": broken["id"] if broken and end.get("result") != "succeeded" else None,
-            "failed_node": end.get("node") or (broken or {}).get("node") or None,
-            "next_action": end.get("next_action") or (broken or {}).get("next_action") or None,
+            "failed_gate": first.get("id") if end.get("result") != "succeeded" else None,
+            "failed_node": end.get("node") or first.get("node") or None,
+            "next_action": end.get("next_action") or first.get("next_action") or None,
             "plan_hash": None,
         },
         "cluster": _cluster(begun, events),

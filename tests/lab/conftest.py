@@ -40,12 +40,14 @@ class Lab:
         done = subprocess.run(["podman", "exec", f"{self.name}-{host}", *command], capture_output=True, check=True)
         return done.stdout.decode()
 
-    def upgrade(self, folder: pathlib.Path, *arguments: str, inventory: pathlib.Path | None = None) -> tuple[int, str]:
-        """Run the playbook as a user would; its exit code and what it printed."""
+    def play(
+        self, name: str, folder: pathlib.Path, *arguments: str, inventory: pathlib.Path | None = None
+    ) -> tuple[int, str]:
+        """Run a playbook as a user would; its exit code and what it printed. Reports and backups go to *folder*."""
         done = subprocess.run(
             [
                 "ansible-playbook",
-                "mixedversion.kubernetes.upgrade",
+                f"mixedversion.kubernetes.{name}",
                 f"--inventory={inventory or self.inventory}",
                 f"--extra-vars=control_plane_report_directory={folder / 'reports'}",
                 f"--extra-vars=control_plane_backup_directory={folder / 'backups'}",

@@ -47,7 +47,7 @@ def writes(lab, known: dict[str, int]) -> list[str]:
 def test_check_mode_writes_nothing(lab, tmp_path: pathlib.Path) -> None:
     before = hashes(lab)
     known = {host: len(lab.audit(host)) for host in lab.hosts}
-    code, output = lab.upgrade(tmp_path, "--check")
+    code, output = lab.play("upgrade", tmp_path, "--check")
     assert code == 0, output
     assert writes(lab, known) == []
     assert hashes(lab) == before
@@ -118,7 +118,7 @@ def check_refusal(
 ) -> None:
     before = stamps(lab)
     known = {host: len(lab.audit(host)) for host in lab.hosts}
-    code, output = lab.upgrade(folder, *arguments, inventory=inventory)
+    code, output = lab.play("upgrade", folder, *arguments, inventory=inventory)
     assert code != 0, output
     assert words in " ".join(output.split()), output
     assert writes(lab, known) == []

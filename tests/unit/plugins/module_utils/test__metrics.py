@@ -41,3 +41,34 @@ def test_an_absent_series_never_moved(recorded):
 def test_only_whole_names_are_picked():
     text = f"{_metrics.REQUESTS}_other 5\n{_metrics.REQUESTS} 2\n"
     assert [sample.value for sample in _metrics.parse(text, (_metrics.REQUESTS,))] == [2.0]
+
+
+RESOURCE = ("storagemigration.k8s.io", "v1", "storageversionmigrations")
+
+
+def test_fetches_and_reroutes_are_told_apart(old):
+    assert _metrics.labelled(old)
+    assert _metrics.fetched(old) == 66
+    assert _metrics.fetch_codes(old) == {"200": 66}
+    assert _metrics.rerouted(old, *RESOURCE) == 792
+    assert _metrics.rerouted(old, *RESOURCE, code="503") == 0
+
+
+def test_with_the_code_alone_the_total_bounds_both():
+    text = f'{_metrics.REROUTED}{{code="200"}} 9\n{_metrics.REROUTED}{{code="503"}} 2\n{_metrics.REQUESTS} 5\n'
+    samples = _metrics.parse(text, (_metrics.REROUTED, _metrics.REQUESTS))
+    assert not _metrics.labelled(samples)
+    assert _metrics.fetched(samples) == _metrics.rerouted(samples, *RESOURCE) == 9
+    assert _metrics.fetched(samples, "503") == _metrics.rerouted(samples, *RESOURCE, code="503") == 2
+    assert _metrics.fetch_codes(samples) == {"200": 9, "503": 2}
+
+
+def test_a_server_that_rerouted_nothing_counts_as_labelled():
+    assert _metrics.labelled([])
+    assert _metrics.fetched([]) == _metrics.rerouted([], *RESOURCE) == 0
+    assert _metrics.fetch_codes([]) == {}
+
+
+def test_a_code_counted_for_resources_alone_is_no_fetch():
+    text = f'{_metrics.REROUTED}{{code="503",group="a.io",resource="as",version="v1"}} 3\n'
+    assert _metrics.fetch_codes(_metrics.parse(text, (_metrics.REROUTED,))) == {}

@@ -84,3 +84,15 @@ def test_a_flag_in_quotes_is_known_and_does_not_end_the_command(text):
     assert after.count("--peer-ca-file=") == 1
     after = manifest.with_flag(quoted, "kube-apiserver", "allow-privileged", "false")
     assert after.count("--allow-privileged") == 1
+
+
+def test_a_flag_is_taken_out(text):
+    after = manifest.with_flag(text, "kube-apiserver", "peer-ca-file", None)
+    assert changed(text, after) == (["    - --peer-ca-file=/etc/kubernetes/pki/ca.crt"], [])
+    assert manifest.with_flag(after, "kube-apiserver", "peer-ca-file", None) == after
+
+
+def test_every_flag_is_seen_repeated_ones_too(text):
+    twice = text.replace("    - --secure-port=6443\n", "    - --secure-port=6443\n    - --secure-port=6444\n")
+    found = [value for name, value in manifest.arguments_of(twice) if name == "secure-port"]
+    assert found == ["6443", "6444"]

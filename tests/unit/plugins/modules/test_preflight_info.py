@@ -52,7 +52,7 @@ def test_etcd_version(target, etcd, step, verdict):
 
 
 def test_a_check_that_breaks_is_a_failed_gate():
-    (gate,) = preflight_info.guarded("version_hop", lambda: preflight_info.version_hop(params("latest")))
+    gate = preflight_info.guarded("version_hop", lambda: preflight_info.version_hop(params("latest")))
     assert (gate.id, gate.verdict) == ("version_hop", "failed")
     assert "'latest' is not a full version" in gate.observed
     assert gate.next_action
@@ -76,9 +76,77 @@ def node(hostname, kubelet="v1.36.4", ready="True"):
         ([node("cp1"), node("worker", "v1.37.3")], "passed", "failed"),
     ],
 )
-def test_nodes_gates(items, ready, skew):
-    given = {"version": "v1.37.2", "nodes": [{"name": "cp1", "hostname": "cp1"}]}
-    assert [gate.verdict for gate in preflight_info.nodes_gates(given, items)] == [ready, skew]
+def test_gates_of_nodes(items, ready, skew):
+    given = {"version": "v1.37.2", "nodes": [{"name": "cp1", "hostname": "cp1"}], "kubelets": True}
+    for judge, verdict in ((preflight_info.nodes_ready, ready), (preflight_info.version_skew, skew)):
+        assert preflight_info.of_nodes("x", judge, given, lambda: items).verdict == verdict
+
+
+def test_without_kubelets_nothing_is_judged_of_nodes():
+    gate = preflight_info.of_nodes("nodes_ready", preflight_info.nodes_ready, {"kubelets": False}, lambda: [])
+    assert (gate.id, gate.verdict) == ("nodes_ready", "skipped")
+    assert gate.reason
+
+
+def proxies(**by_version):
+    return {
+        "proxies": [
+            {"name": f"cp{n}", "version": "v" + version.replace("_", "."), "gate": gate, "error": ""}
+            for n, (version, gate) in enumerate(by_version.items(), 1)
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "verdict", "action"),
+    [
+        ({"1_36_4": True, "1_37_2": True}, "passed", ""),
+        ({"1_36_4": False}, "failed", "--feature-gates"),
+        # Alpha at 1.35: the run switches it on together with the flag.
+        ({"1_35_4": False, "1_36_4": True}, "passed", ""),
+        ({"1_35_4": False, "1_36_4": False}, "failed", "--feature-gates"),
+        ({"1_34_9": False}, "failed", "Upgrade to 1.35 first"),
+    ],
+)
+def test_feature_gates(given, verdict, action):
+    gate = preflight_info.feature_gates(proxies(**given))
+    assert gate.verdict == verdict
+    assert action in gate.next_action
+
+
+@pytest.mark.parametrize(
+    ("given", "verdict"), [({"1_36_4": True}, "passed"), ({"1_36_4": True, "1_37_2": True}, "failed")]
+)
+def test_the_proxy_is_not_taken_out_of_mixed_versions(given, verdict):
+    gate = preflight_info.proxy_enabled(proxies(**given))
+    assert (gate.id, gate.verdict) == ("proxy_enabled", verdict)
+
+
+@pytest.mark.parametrize(
+    ("state", "wanted", "changes"),
+    [
+        ("on", "present", False),
+        ("gate_only", "present", True),
+        ("off", "present", True),
+        ("impaired", "present", False),
+        ("on", "absent", True),
+        ("impaired", "absent", True),
+        ("gate_only", "absent", False),
+    ],
+)
+def test_the_work_of_a_proxy_job(state, wanted, changes):
+    given = {
+        "job": "proxy",
+        "proxy_state": wanted,
+        "proxies": [{"name": "cp1", "state": state}],
+        "nodes": [{"name": "cp1"}],
+    }
+    assert preflight_info.work(given, [])["cp1"] == {
+        "etcd_step": False,
+        "proxy": changes,
+        "control_plane": False,
+        "kubelet": False,
+    }
 
 
 @pytest.mark.parametrize(("short", "verdict"), [(0, "passed"), (1, "failed")])

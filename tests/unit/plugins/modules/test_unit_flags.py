@@ -24,6 +24,8 @@ COMMAND = "/usr/local/bin/kube-apiserver --v=2 --peer-ca-file=/ca.crt --secure-p
         ({"secure-port": "644"}, "/usr/local/bin/kube-apiserver --v=2 --peer-ca-file=/ca.crt --secure-port=644"),
         # Another flag's name begins with this one's.
         ({"peer-ca": "x"}, COMMAND + " --peer-ca=x"),
+        ({"peer-ca-file": None}, "/usr/local/bin/kube-apiserver --v=2 --secure-port=6443"),
+        ({"peer-ca": None}, COMMAND),
     ],
 )
 def test_with_flags(flags, expected):
@@ -52,3 +54,29 @@ def test_a_switch_gets_its_value():
 )
 def test_exec_start(text, command):
     assert unit_flags.exec_start(text) == command
+
+
+CAT = """# /etc/systemd/system/kube-apiserver.service
+[Service]
+ExecStart=/bin/x \\
+  --a
+
+# /etc/systemd/system/kube-apiserver.service.d/50-mixedversion.conf
+# Written by mixedversion.kubernetes
+[Service]
+ExecStart=
+ExecStart=/bin/x --a --b=1
+
+# /etc/systemd/system/kube-apiserver.service.d/90-user.conf
+[Service]
+Restart=always
+"""
+
+
+def test_the_command_without_our_drop_in():
+    path = "/etc/systemd/system/kube-apiserver.service.d/50-mixedversion.conf"
+    assert unit_flags.exec_start(CAT) == "/bin/x --a --b=1"
+    rest = unit_flags.without(CAT, path)
+    assert unit_flags.exec_start(rest).split() == ["/bin/x", "--a"]
+    assert "Restart=always" in rest
+    assert unit_flags.without(rest, path) == rest

@@ -134,12 +134,22 @@ def test_a_process_id_on_another_host_tells_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "more", [{"target": "v1.37.3"}, {"check_mode": True}, {"result": "succeeded"}], ids=["target", "check", "done"]
+    "more",
+    [{"target": "v1.37.3"}, {"check_mode": True}, {"playbook": "verify"}, {"result": "succeeded"}],
+    ids=["target", "check", "playbook", "done"],
 )
 def test_nothing_to_resume(tmp_path, more):
     result = more.pop("result", "failed")
     start(tmp_path, **more).append({"event": "run_finished", "result": result})
     assert start(tmp_path).report()["run"]["resumes"] is None
+
+
+def test_what_ran_in_between_does_not_hide_the_run_to_resume(tmp_path):
+    failed = start(tmp_path)
+    failed.append({"event": "run_finished", "result": "failed"})
+    for more in ({"playbook": "verify", "target": ""}, {"check_mode": True}):
+        start(tmp_path, **more).append({"event": "run_finished", "result": "succeeded"})
+    assert start(tmp_path).report()["run"]["resumes"] == failed.id
 
 
 def test_a_line_cut_off_at_the_end_is_left_out(tmp_path):

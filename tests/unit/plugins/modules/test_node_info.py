@@ -1,0 +1,102 @@
+# SPDX-FileCopyrightText: The mixedversion.kubernetes authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.mixedversion.kubernetes.plugins.modules import node_info
+
+pytestmark = pytest.mark.node
+
+FIRST = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+SECOND = "-----BEGIN CERTIFICATE-----\nBBBB\n-----END CERTIFICATE-----\n"
+KEY = "-----BEGIN EC PRIVATE KEY-----\nCCCC\n-----END EC PRIVATE KEY-----\n"
+
+FIB_TRIE = """\
+Main:
+  +-- 0.0.0.0/0 3 0 5
+     |-- 0.0.0.0
+        /0 universe UNICAST
+     +-- 127.0.0.0/8 2 0 2
+        +-- 127.0.0.0/31 1 0 0
+           |-- 127.0.0.0
+              /8 host LOCAL
+           |-- 127.0.0.1
+              /32 host LOCAL
+        |-- 127.255.255.255
+           /32 link BROADCAST
+     +-- 192.0.2.0/24 2 0 2
+        |-- 192.0.2.0
+           /24 link UNICAST
+        |-- 192.0.2.2
+           /32 host LOCAL
+        |-- 192.0.2.255
+           /32 link BROADCAST
+     |-- 198.51.100.4
+        /31 link UNICAST
+        /32 host LOCAL
+Local:
+  +-- 0.0.0.0/0 3 0 5
+     |-- 192.0.2.2
+        /32 host LOCAL
+"""
+IF_INET6 = """\
+fe8000000000000000fc00fffe000001 04 40 20 80     eth0
+00000000000000000000000000000001 01 80 10 80       lo
+fd000000000000000000000000000002 04 40 00 82     eth0
+"""
+
+
+def test_own_addresses():
+    assert node_info.addresses(FIB_TRIE, IF_INET6) == ["192.0.2.2", "198.51.100.4", "fd00::2"]
+
+
+def test_a_kernel_without_ipv6():
+    assert node_info.addresses(FIB_TRIE, "") == ["192.0.2.2", "198.51.100.4"]
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(name, content):
+        (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        return str(tmp_path / name)
+
+    return write
+
+
+def test_of_a_chain_the_leaf_and_of_a_ca_the_bundle(file):
+    path = file("x.pem", f"subject=CN = x\n{KEY}{FIRST}{SECOND}")
+    assert node_info.public(path, bundle=False) == FIRST
+    assert node_info.public(path, bundle=True) == FIRST + SECOND
+
+
+@pytest.mark.parametrize("content", ["", KEY, b"\x30\x82\x01\xff\xfe"])
+def test_a_file_without_certificates(file, content):
+    assert node_info.public(file("x.pem", content), bundle=True) == ""
+
+
+def test_a_file_that_can_not_be_read(tmp_path):
+    assert node_info.public(str(tmp_path), bundle=True) == ""
+    assert node_info.public(str(tmp_path / "none"), bundle=True) == ""
+
+
+def test_certificates_have_the_roles_of_the_flags_that_name_them(file):
+    ca = file("ca.crt", FIRST + SECOND)
+    apiserver = {
+        "tls-cert-file": file("serving.crt", FIRST),
+        "proxy-client-cert-file": file("proxy.crt", SECOND),
+        "client-ca-file": ca,
+        "peer-ca-file": ca,
+        "requestheader-client-ca-file": "/nowhere/front-proxy-ca.crt",
+    }
+    found = node_info.certificates(apiserver, {"peer-cert-file": file("peer.crt", FIRST)})
+    told = {entry["role"]: (entry["path"].rpartition("/")[2], entry["pem"]) for entry in found}
+    # What else this machine may have at kubeadm's and the kubelet's own places is not this test's.
+    assert {role: told[role] for role in ("serving", "front_proxy_client", "peer_ca", "client_ca", "etcd_peer")} == {
+        "serving": ("serving.crt", FIRST),
+        "front_proxy_client": ("proxy.crt", SECOND),
+        "peer_ca": ("ca.crt", FIRST + SECOND),
+        "client_ca": ("ca.crt", FIRST + SECOND),
+        "etcd_peer": ("peer.crt", FIRST),
+    }
+    assert "requestheader_ca" not in told
