@@ -56,6 +56,8 @@ class ActionModule(ActionBase):
             "run_directory": run.directory,
             "resumes": report["run"]["resumes"],
             "result": report["run"]["result"],
+            "findings": report["findings"],
+            "remaining": _run.remaining(report["findings"]),
         }
 
     def _start(self, arguments: dict[str, t.Any]) -> _run.Run:
@@ -104,17 +106,20 @@ class ActionModule(ActionBase):
     def _recap(self, report: _run.Report, directory: str) -> None:
         run, cluster = report["run"], report["cluster"]
         mode = " (check mode)" if run["check_mode"] else ""
-        lines = ["", f"{run['playbook']} {run['result']}{mode}: target {cluster['version_target']}"]
+        target = f": target {cluster['version_target']}" if cluster["version_target"] else ""
+        lines = ["", f"{run['playbook']} {run['result']}{mode}{target}"]
         for server in cluster["servers"]:
             lines.append(
                 f"  {server['name']}: {server['version_before']} -> {server['version_after']}, "
                 f"proxy {server['proxy_before']} -> {server['proxy_after']}"
             )
+        lines += self._findings(report)
         counts: dict[str, int] = {}
         for probe in report["probes"]:
             counts[probe["verdict"]] = counts.get(probe["verdict"], 0) + 1
         probed = ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
-        lines.append(f"  proxied reads: {probed or 'none exercised'}")
+        if target:
+            lines.append(f"  proxied reads: {probed or 'none exercised'}")
         if report["backup"]:
             backup = report["backup"]
             word = "verified" if backup["verified"] else "not verified"
@@ -127,3 +132,13 @@ class ActionModule(ActionBase):
             lines.append(f"  next action: {run['next_action']}")
         lines.append(f"  report: {directory}/report.md")
         self._display.display("\n".join(lines))
+
+    @staticmethod
+    def _findings(report: _run.Report) -> list[str]:
+        if not report["findings"]:
+            return ["  findings: none"] if report["run"]["playbook"] == "diagnose" else []
+        words = [
+            _run.finding_words(finding) + (" (repaired)" if finding["repaired"] else "")
+            for finding in report["findings"]
+        ]
+        return [f"  findings: {'; '.join(words)}"]

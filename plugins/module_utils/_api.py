@@ -12,10 +12,14 @@ from __future__ import annotations
 import concurrent.futures
 import copy
 import dataclasses
+import hashlib
 import json
 import os
+import socket
+import ssl
 import traceback
 import typing as t
+import urllib.parse
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
@@ -143,6 +147,18 @@ class Server:
     def send(self, method: str, path: str, body: t.Any, content_type: str = "application/json") -> t.Any:
         """Write; any answer but success is an :class:`ApiError`."""
         return self._expect(method, path, headers={"Content-Type": content_type}, body=body).json()
+
+    def certificate_sum(self, timeout: float) -> str:
+        """SHA-256 of the certificate that a new connection is answered with; verified, and nothing is sent over it."""
+        parts = urllib.parse.urlsplit(self.host)
+        try:
+            context = ssl.create_default_context(cafile=self._configuration.ssl_ca_cert)
+            with socket.create_connection((parts.hostname or "", parts.port or 443), timeout) as raw:
+                name = self._configuration.tls_server_name or parts.hostname
+                with context.wrap_socket(raw, server_hostname=name) as wrapped:
+                    return hashlib.sha256(wrapped.getpeercert(binary_form=True) or b"").hexdigest()
+        except OSError as error:
+            raise ApiError(self.name, "/", 0, f"no certificate from {self.host}: {error}") from error
 
     def _expect(self, method: str, path: str, **kwargs: t.Any) -> Answer:
         answer = self.request(method, path, **kwargs)
@@ -278,7 +294,10 @@ def at_once(work: t.Mapping[str, t.Callable[[], R]]) -> dict[str, R | ApiError]:
 
 def _plain(error: Exception, host: str) -> str:
     """A connection error in the words of its root, without the library's wrapping."""
-    if isinstance(error, urllib3.exceptions.ConnectTimeoutError):
+    # What was refused or has no route is a ConnectTimeoutError to urllib3 as well, under a name of its own.
+    if isinstance(error, urllib3.exceptions.ConnectTimeoutError) and not isinstance(
+        error, urllib3.exceptions.NewConnectionError
+    ):
         return f"no connection to {host} in time (filtered, or the host is down)"
     if isinstance(error, urllib3.exceptions.ReadTimeoutError):
         return f"connected to {host}, but no answer in time"

@@ -87,6 +87,11 @@ clock:
   description: Seconds since 1970 by the node's clock, while the module ran.
   returned: always
   type: float
+controller_clock:
+  description: The controller's clock just before and just after it, seconds since 1970.
+  returned: always
+  type: list
+  elements: float
 addresses:
   description: The node's own IP addresses, loopback and link-local ones left out.
   returned: always

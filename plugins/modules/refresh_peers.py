@@ -57,10 +57,8 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _api, _gate, _leases, _metrics
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _api, _gate, _holders, _metrics
 
-#: Appended to the holder, so that a change left behind by a killed run is recognised and taken back.
-MARK = "_mixedversion"
 #: /api and /apis.
 FETCHES_PER_PEER = 2
 #: How often a count that somebody else's fetches fell into is made anew.
@@ -101,15 +99,6 @@ def judge(before: Counts, after: Counts, wanted: int) -> _gate.Sample:
     return _gate.Sample(passed, told, final=final, data=excess and clean)
 
 
-def set_holder(server: _api.Server, lease: str, holder: str) -> None:
-    server.send(
-        "PATCH",
-        f"{_leases.LIST_PATH}/{lease}",
-        {"spec": {"holderIdentity": holder}},
-        content_type="application/merge-patch+json",
-    )
-
-
 def change(
     servers: t.Mapping[str, _api.Server], owner: str, lease: str, holder: str, params: t.Mapping[str, t.Any]
 ) -> _gate.Waited:
@@ -117,7 +106,7 @@ def change(
     wanted = FETCHES_PER_PEER * (len(servers) - 1)
     others = {name: server for name, server in servers.items() if name != owner}
     before = count(others)
-    set_holder(servers[owner], lease, holder)
+    _holders.set_holder(servers[owner], lease, holder)
     return _gate.wait(lambda: judge(before, count(others), wanted), {**params, "slice": None, "stable_samples": 1})
 
 
@@ -128,23 +117,20 @@ def prove(
     samples, elapsed = 0, 0.0
     for owner in list(servers)[:2]:
         lease = leases[owner]
-        found = _leases.parse(servers[owner].get(f"{_leases.LIST_PATH}/{lease}")).holder
-        holder = found[: -len(MARK)] if found.endswith(MARK) else found
-        if found != holder:
-            set_holder(servers[owner], lease, holder)
+        holder = _holders.take_back(servers[owner], lease)
         try:
-            for new in (holder + MARK, holder):
+            for new in (holder + _holders.MARK, holder):
                 for dummy in range(TRIES):
                     waited = change(servers, owner, lease, new, params)
                     samples, elapsed = samples + waited.samples, elapsed + waited.elapsed_seconds
                     if waited.sample.passed or not waited.sample.data:
                         break
                     # Too many fetches and no error: a start's own retries fell into this count. Ask for it anew.
-                    set_holder(servers[owner], lease, new + MARK)
+                    _holders.set_holder(servers[owner], lease, new + _holders.MARK)
                 if not waited.sample.passed:
                     return dataclasses.replace(waited, samples=samples, elapsed_seconds=elapsed)
         finally:
-            set_holder(servers[owner], lease, holder)
+            _holders.set_holder(servers[owner], lease, holder)
     return dataclasses.replace(waited, samples=samples, elapsed_seconds=elapsed)
 
 

@@ -114,6 +114,16 @@ result:
   description: How the run stands.
   returned: always
   type: str
+findings:
+  description: What M(mixedversion.kubernetes.diagnose_info) and M(mixedversion.kubernetes.heal_peers) found so far.
+  returned: always
+  type: list
+  elements: dict
+remaining:
+  description: Those of RV(findings) that were not repaired and are no mere warnings.
+  returned: always
+  type: list
+  elements: dict
 """
 
 import typing as t

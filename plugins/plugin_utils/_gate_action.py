@@ -51,9 +51,12 @@ class GateAction(ActionBase):
             result["gates"] = gates
         for gate in gates:
             self._show(gate)
+        for finding in result.get("findings", []):
+            self._tell(finding)
         if run:
             events: list[_run.Event] = [{"event": "gate", **gate} for gate in gates]
             events += [{"event": "probe", **probe} for probe in result.get("probes", [])]
+            events += [{"event": "finding", **finding} for finding in result.get("findings", [])]
             if result.get("changed") and self.change and not self._task.check_mode:
                 events.append({"event": "changed", "node": self._node(arguments, task_vars), "what": self.change})
             run.append(*events)
@@ -125,3 +128,12 @@ class GateAction(ActionBase):
             self._display.warning(f"{text.strip()}; {gate['next_action']}")
         else:
             self._display.display(text)
+
+    def _tell(self, finding: t.Mapping[str, t.Any]) -> None:
+        """A finding, as its evidence and its next action have it; a root before what follows from it."""
+        how = "repaired" if finding["repaired"] else "found" if finding["root"] else "follows"
+        text = f"  {how:<13} {_run.finding_words(finding)} ({finding['confidence']}): {finding['evidence']}"
+        if finding["repaired"]:
+            self._display.display(text)
+        else:
+            self._display.warning(f"{text.strip()}; next action: {finding['next_action']}")

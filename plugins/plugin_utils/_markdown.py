@@ -10,7 +10,7 @@ import typing as t
 import jinja2
 
 _TEMPLATE = """\
-# Control plane upgrade: {{ run.result }}
+# Control plane {{ run.playbook or "upgrade" }}: {{ run.result }}
 
 | | |
 |---|---|
@@ -18,7 +18,9 @@ _TEMPLATE = """\
        ~ (", resumes " ~ run.resumes if run.resumes else "")) }}
 {{ row("playbook", run.playbook) }}
 {{ row("cluster", cluster.name ~ " (" ~ cluster.uid ~ ")") }}
+{% if cluster.version_target %}
 {{ row("from, to", cluster.version_before ~ " to " ~ cluster.version_target) }}
+{% endif %}
 {{ row("started, finished", run.started ~ ", " ~ (run.finished or "not yet")) }}
 {% if run.failed_gate %}
 {{ row("failed gate", run.failed_gate ~ (" on " ~ run.failed_node if run.failed_node else "")) }}
@@ -31,6 +33,22 @@ _TEMPLATE = """\
        ~ " bytes, revision " ~ backup.revision ~ ", sha256 " ~ backup.sha256) }}
 {% endif %}
 
+{% if findings or run.playbook == "diagnose" %}
+## Findings
+
+{% if findings %}
+| cause | server | confidence | evidence | next action |
+|---|---|---|---|---|
+{% for finding in findings %}
+{{ row(finding.cause ~ (" (repaired)" if finding.repaired else "" if finding.root else " (follows)"),
+       finding.server ~ (" to " ~ finding.peer if finding.peer else ""), finding.confidence, finding.evidence,
+       finding.next_action) }}
+{% endfor %}
+{% else %}
+None.
+{% endif %}
+
+{% endif %}
 ## Servers
 
 | server | address | before | after | proxy before | proxy after |
@@ -40,6 +58,7 @@ _TEMPLATE = """\
        server.proxy_after) }}
 {% endfor %}
 
+{% if probes or run.playbook != "diagnose" %}
 ## Proxied reads
 
 {% if probes %}
@@ -53,6 +72,8 @@ _TEMPLATE = """\
 None was exercised: no server served a resource that another one lacked while this run looked.
 {% endif %}
 
+{% endif %}
+{% if gates or run.playbook != "diagnose" %}
 ## Gates
 
 | gate | node | verdict | observed | expected |
@@ -62,6 +83,7 @@ None was exercised: no server served a resource that another one lacked while th
        gate.verdict ~ (" (" ~ gate.reason ~ ")" if gate.reason else ""), gate.observed, gate.expected) }}
 {% endfor %}
 
+{% endif %}
 ## Time
 
 | node | phase | seconds | changed | verdict |

@@ -78,6 +78,8 @@ GATE_IDS = frozenset(
         "final_versions",
     ]
 )
+#: Causes that diagnose warns of: the proxy does not carry what they are about, so nothing stops for them.
+WARNINGS = frozenset(["crd_not_established", "apiservice_unavailable", "clock_skew"])
 #: Verdicts that let a run go on.
 HOLDS = frozenset(["passed", "not_exercised", "accepted", "skipped"])
 _WORST_LAST = ["skipped", "not_exercised", "passed", "accepted", "unproven", "failed"]
@@ -266,11 +268,32 @@ def build(run_id: str, events: t.Sequence[Event]) -> Report:
         "backup": next((event["backup"] for event in reversed(events) if event["event"] == "backup"), None),
         "gates": [_without(gate, "at") for gate in gates],
         "probes": [_without(event, "event", "at") for event in events if event["event"] == "probe"],
-        "findings": [],
+        "findings": findings(events),
         "phases": _phases(events, ""),
         "nodes": _nodes(events),
         "availability": [],
     }
+
+
+def findings(events: t.Iterable[Event]) -> list[Event]:
+    """What diagnose named, root first, each once: a repair told later takes the place of what was found before it."""
+    found: dict[tuple[str, str, str], Event] = {}
+    for event in events:
+        if event["event"] == "finding":
+            key = (event["cause"], event["server"], event["peer"])
+            found[key] = {**_without(event, "event", "at"), "root": event["root"] or found.get(key, event)["root"]}
+    return sorted(found.values(), key=lambda finding: not finding["root"])
+
+
+def remaining(found: t.Iterable[t.Mapping[str, t.Any]]) -> list[t.Mapping[str, t.Any]]:
+    """The findings that still stand in the way: neither repaired nor a warning only."""
+    return [finding for finding in found if not finding["repaired"] and finding["cause"] not in WARNINGS]
+
+
+def finding_words(finding: t.Mapping[str, t.Any]) -> str:
+    """A finding's cause and whom it is about, in one line."""
+    where = finding["server"] + (f" to {finding['peer']}" if finding["peer"] else "")
+    return f"{finding['cause']} on {where}" if where else str(finding["cause"])
 
 
 def _without(event: Event, *keys: str) -> Event:

@@ -91,6 +91,39 @@ def test_a_warning_fails_nothing(events):
     assert (run["result"], run["failed_gate"], run["next_action"]) == ("succeeded", None, None)
 
 
+def finding(seconds, cause="stale_peer", **more):
+    told = {"server": "cp2", "peer": "cp1", "evidence": "e", "confidence": "certain", "root": True}
+    return at(seconds, "finding", **{"cause": cause, "next_action": "n", "repaired": False, **told, **more})
+
+
+def test_findings_are_told_roots_first(events):
+    events += [finding(10, root=False), finding(10, "peer_filtered")]
+    assert [found["cause"] for found in check(_run.build(ID, events))["findings"]] == ["peer_filtered", "stale_peer"]
+
+
+def test_a_repair_takes_the_place_of_what_was_found(events):
+    events += [finding(10), finding(10, peer="cp3"), finding(11, repaired=True, evidence="healed", next_action="None")]
+    found = check(_run.build(ID, events))["findings"]
+    assert [(one["peer"], one["repaired"], one["evidence"]) for one in found] == [
+        ("cp1", True, "healed"),
+        ("cp3", False, "e"),
+    ]
+    assert [one["peer"] for one in _run.remaining(found)] == ["cp3"]
+
+
+def test_what_was_only_warned_of_does_not_remain():
+    found = [finding(1, cause) for cause in ("clock_skew", "crd_not_established", "apiservice_unavailable", "gate_off")]
+    assert [one["cause"] for one in _run.remaining(found)] == ["gate_off"]
+
+
+@pytest.mark.parametrize(
+    ("server", "peer", "words"),
+    [("cp1", "cp2", "x on cp1 to cp2"), ("cp1", "", "x on cp1"), ("", "", "x")],
+)
+def test_a_finding_in_words(server, peer, words):
+    assert _run.finding_words(finding(1, "x", server=server, peer=peer)) == words
+
+
 def test_the_report_of_an_empty_journal():
     assert _run.build(ID, [])["run"]["result"] == "running"
 

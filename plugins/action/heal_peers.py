@@ -1,0 +1,14 @@
+# SPDX-FileCopyrightText: The mixedversion.kubernetes authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The controller's part of heal_peers."""
+
+from __future__ import annotations
+
+from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils._gate_action import GateAction
+
+
+class ActionModule(GateAction):
+    """Waits in slices, and prints each change of state."""
+
+    waits = True
+    change = "stale peers or dead Leases healed"
