@@ -3,8 +3,8 @@
 # Not for use outside of this collection.
 """Aggregated discovery of ``/apis`` as sets, compared the way the servers themselves compare it.
 
-Sources: KEP-4020; k8s.io/apiserver ``pkg/endpoints/discovery/aggregated`` (profiles, merging),
-``pkg/util/peerproxy/gv_exclusion_manager.go`` (what is never proxied).
+Sources: KEP-4020; k8s.io/apiserver ``pkg/endpoints/discovery/aggregated`` (profiles, merging, freshness).
+What is never proxied, hence *excluded* here, is told by ``_registrations``.
 """
 
 from __future__ import annotations
@@ -45,9 +45,22 @@ class Resource(t.NamedTuple):
         """The path that lists it over all namespaces."""
         return f"/apis/{self.group}/{self.version}/{self.resource}"
 
+    def path_in(self, namespace: str) -> str:
+        """The path that lists it in one namespace."""
+        return f"/apis/{self.group}/{self.version}/namespaces/{namespace}/{self.resource}"
+
+
+class Kind(t.NamedTuple):
+    """What an object of a resource is called, and where it lives."""
+
+    name: str
+    namespaced: bool
+
 
 # What one server's document says: each resource with the verbs it offers.
 Resources = dict[Resource, frozenset[str]]
+#: What a server says of a group-version that it knows to be up to date; the other word is ``Stale``.
+CURRENT = "Current"
 
 
 def parse(document: t.Mapping[str, t.Any]) -> Resources:
@@ -64,21 +77,24 @@ def parse(document: t.Mapping[str, t.Any]) -> Resources:
     return found
 
 
-def excluded_by_crds(document: t.Mapping[str, t.Any]) -> set[GroupVersion]:
-    """Every group-version of a CustomResourceDefinitionList, served or not: the servers ask no further either."""
+def parse_kinds(document: t.Mapping[str, t.Any]) -> dict[Resource, Kind]:
+    """The kind of each resource of an ``APIGroupDiscoveryList``."""
     return {
-        GroupVersion(item["spec"]["group"], version["name"])
+        Resource(item["metadata"]["name"], version["version"], resource["resource"]): Kind(
+            (resource.get("responseKind") or {}).get("kind", ""), resource.get("scope") == "Namespaced"
+        )
         for item in document.get("items") or []
-        for version in item["spec"].get("versions") or []
+        for version in item.get("versions") or []
+        for resource in version.get("resources") or []
     }
 
 
-def excluded_by_apiservices(document: t.Mapping[str, t.Any]) -> set[GroupVersion]:
-    """The group-versions of an APIServiceList that an aggregated API server serves (``spec.service`` is set)."""
+def parse_freshness(document: t.Mapping[str, t.Any]) -> dict[GroupVersion, str]:
+    """Each group-version of an ``APIGroupDiscoveryList``, those without resources included: Current or Stale."""
     return {
-        GroupVersion(item["spec"].get("group", ""), item["spec"].get("version", ""))
+        GroupVersion(item["metadata"]["name"], version["version"]): version.get("freshness") or CURRENT
         for item in document.get("items") or []
-        if item["spec"].get("service")
+        for version in item.get("versions") or []
     }
 
 
@@ -88,6 +104,8 @@ class ServerView:
 
     own: Resources
     merged: Resources
+    kinds: t.Mapping[Resource, Kind] = dataclasses.field(default_factory=dict)
+    freshness: t.Mapping[GroupVersion, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +116,7 @@ class Difference:
     verbs: frozenset[str]
     capable: tuple[str, ...]
     lacking: tuple[str, ...]
+    kind: Kind | None = None
 
     @property
     def listable(self) -> bool:
@@ -117,16 +136,45 @@ def missing(views: t.Mapping[str, ServerView], excluded: t.AbstractSet[GroupVers
     return {name: sorted(union.difference(view.merged)) for name, view in views.items()}
 
 
+def surplus(views: t.Mapping[str, ServerView], excluded: t.AbstractSet[GroupVersion]) -> dict[str, list[Resource]]:
+    """What each server's merged discovery has that no server serves itself: it remembers a peer as it was."""
+    union = {resource for view in views.values() for resource in view.own}
+    return {name: sorted(set(without(view.merged, excluded)) - union) for name, view in views.items()}
+
+
 def differences(views: t.Mapping[str, ServerView], excluded: t.AbstractSet[GroupVersion]) -> list[Difference]:
     """Every resource that at least one server serves itself and at least one other does not."""
+    return [difference for difference in _all_differences(views) if difference.resource.group_version not in excluded]
+
+
+def hidden(
+    views: t.Mapping[str, ServerView],
+    excluded: t.AbstractSet[GroupVersion],
+    explained: t.Callable[[Resource], bool],
+) -> list[Difference]:
+    """Differences in an excluded group-version that are not the CRD's or the aggregated server's own (*explained*).
+
+    A server serves such a resource itself and another one lacks it, yet nothing will ever be proxied: the CRD that
+    holds the group-version hides it. (A built-in resource under the very name of the CRD's can't be told from it.)
+    """
+    return [
+        difference
+        for difference in _all_differences(views)
+        if difference.resource.group_version in excluded and not explained(difference.resource)
+    ]
+
+
+def _all_differences(views: t.Mapping[str, ServerView]) -> list[Difference]:
     verbs: dict[Resource, frozenset[str]] = {}
+    kinds: dict[Resource, Kind] = {}
     for view in views.values():
-        for key, offered in without(view.own, excluded).items():
+        kinds.update(view.kinds)
+        for key, offered in view.own.items():
             verbs[key] = verbs.get(key, frozenset()) | offered
     result = []
     for key in sorted(verbs):
         capable = tuple(name for name, view in views.items() if key in view.own)
         lacking = tuple(name for name, view in views.items() if key not in view.own)
         if lacking:
-            result.append(Difference(key, verbs[key], capable, lacking))
+            result.append(Difference(key, verbs[key], capable, lacking, kinds.get(key)))
     return result

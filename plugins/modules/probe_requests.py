@@ -2,24 +2,32 @@
 # SPDX-FileCopyrightText: The mixedversion.kubernetes authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Prove, request by request, that the old servers proxy what only the new ones serve."""
+"""Prove, request by request, that servers proxy what only their peers serve."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: probe_requests
-short_description: Prove that proxied reads really go through every server that needs its peers
+short_description: Prove that proxied requests really go through every server that needs its peers
 version_added: 0.1.0
 description:
-  - Finds every resource that some server serves itself and another one lacks, and lists it from each server that lacks
-    it, with and without the header C(x-kubernetes-peer-proxied).
-  - A pair of resource and server passes only if the local answer is 404, the proxied one 200 every time, the server's
-    own count of rerouted requests rose by exactly the requests sent, and every capable peer is shown to have served
-    some.
-  - A proxying server picks one capable peer at random, and a peer's count has no source. So one source is asked at a
-    time, and a round counts only if the peers' deltas add up to the requests sent.
-  - Where no clean round can be had, because other clients ask for the same resource, the count of the source alone
-    stands, and the probe says C(attribution=inferred).
+  - Finds every resource that some server serves itself and another one lacks, and lists and watches it through each
+    server that lacks it, with and without the header C(x-kubernetes-peer-proxied). This goes for what only the newer
+    servers have, and for what they no longer have.
+  - A pair of resource and server passes only if the local answer is 404, the proxied one 200 every time (and of a watch
+    a whole stream), the server's own count of rerouted requests rose by exactly the requests sent, and every capable
+    peer is shown to have served some.
+  - A proxying server picks one capable peer at random, and a peer's count has no source. So where there is more than
+    one capable peer, one source is asked at a time; and a round counts only if the deltas add up to the requests sent.
+  - Where no clean round can be had, because other clients ask for the same resource, the counts that rose by no less
+    stand, and the probe says C(attribution=inferred).
+  - A server of 1.35 counts what it reroutes by status alone. There the delta of the status must be what that server was
+    sent for all resources together, and the destinations' counts tell the resources apart.
+  - With O(write_probes), a server-side dry run of a create is one more way to ask, and the only one for what can't be
+    listed. Then an answer proves routing that only a server can give that knows the resource; that an object without a
+    spec is invalid is one.
+  - A missing right is C(unproven), with the right named. A resource in a group-version that a CRD or an APIService
+    holds is proxied by no server; where it is neither the CRD's nor the aggregated server's own, it is C(unproven) too.
   - The gate C(requests_proxied). No difference is C(not_exercised); a difference that can't be asked is C(unproven).
 author:
   - The mixedversion.kubernetes authors (@mixedversion)
@@ -29,6 +37,13 @@ extends_documentation_fragment:
   - mixedversion.kubernetes._attributes.api
   - mixedversion.kubernetes._api
   - mixedversion.kubernetes._run
+options:
+  write_probes:
+    description:
+      - Sends server-side dry runs of creates as well (C(dryRun=All), which persists nothing), in check mode too.
+      - They are writes to whoever reads an audit log, and need the right to create.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -39,7 +54,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 probes:
-  description: One entry for each resource and each server that lacks it, shaped as in the report.
+  description: One entry for each resource, each server that lacks it and each kind of request, shaped as in the report.
   returned: always
   type: list
   elements: dict
@@ -50,7 +65,7 @@ gates:
   elements: dict
 """
 
-import dataclasses
+import functools
 import time
 import typing as t
 
@@ -60,230 +75,109 @@ from ansible_collections.mixedversion.kubernetes.plugins.module_utils import (
     _api,
     _discovery,
     _gate,
-    _metrics,
+    _probes,
+    _rights,
     _version,
     _views,
 )
 
-HEADER_LOCAL = {"x-kubernetes-peer-proxied": "true"}
-#: Requests of one resource in one round: with two capable peers, both are picked in 99 of 100 rounds.
-BURST = 8
-#: Rounds until attribution is given up: every capable peer must be seen, and each round must be clean.
-ROUNDS = 6
 
-Metrics = t.Mapping[str, list[_metrics.Sample]]
-
-
-@dataclasses.dataclass
-class Probe:
-    """One resource from one server that lacks it, over all rounds."""
-
-    difference: _discovery.Difference
-    via: str
-    direction: str
-    status_local: int = 0
-    status_proxied: int = 0
-    words: str = ""
-    requests: int = 0
-    rerouted: float = 0.0
-    served_by: set[str] = dataclasses.field(default_factory=set)
-    clean_rounds: int = 0
-    seen: set[str] = dataclasses.field(default_factory=set)
-    busy_rounds: int = 0
-    seconds: float = 0.0
-    sent: int = 0
-
-    @property
-    def broken(self) -> bool:
-        """An answer came that no further round can mend."""
-        return self.status_local not in (0, 404) or self.status_proxied not in (0, 200)
-
-    @property
-    def proven(self) -> bool:
-        """Clean rounds showed each capable peer at work."""
-        return not self.broken and self.clean_rounds > 0 and self.served_by == set(self.difference.capable)
-
-    @property
-    def inferred(self) -> bool:
-        """No round was clean, as others ask for the same; but each capable peer's count rose in them."""
-        return not self.broken and not self.clean_rounds and self.seen == set(self.difference.capable)
-
-    def verdict(self) -> str:
-        if not self.difference.listable:
-            return _gate.UNPROVEN
-        if 403 in (self.status_local, self.status_proxied):
-            return _gate.UNPROVEN
-        if self.broken or self.rerouted < 1:
-            return _gate.FAILED
-        return _gate.PASSED if self.proven or self.inferred else _gate.UNPROVEN
-
-    def explain(self) -> str:
-        """Why it did not pass, with what was seen."""
-        what = f"{self.difference.resource} via {self.via}"
-        if not self.difference.listable:
-            return f"{what}: it can't be listed, so a read can't prove it"
-        if 403 in (self.status_local, self.status_proxied):
-            return f"{what}: forbidden, the right to list it is missing ({self.words})"
-        if self.broken:
-            return f"{what}: {self.status_local} locally, {self.status_proxied} proxied ({self.words})"
-        if self.rerouted < 1:
-            return f"{what}: {self.status_proxied} without a count of a rerouted request"
-        unseen = ", ".join(sorted(set(self.difference.capable) - self.served_by))
-        return f"{what}: no clean round showed that {unseen} served any of {self.requests} requests"
-
-    def dump(self) -> dict[str, t.Any]:
-        return {
-            "group": self.difference.resource.group,
-            "version": self.difference.resource.version,
-            "resource": self.difference.resource.resource,
-            "kind": "list",
-            "direction": self.direction,
-            "via": self.via,
-            "served_by": sorted(self.seen if self.inferred else self.served_by),
-            "attribution": "exact" if self.proven else "inferred",
-            "verdict": self.verdict(),
-            "status_local": self.status_local,
-            "status_proxied": self.status_proxied,
-            "requests": self.requests,
-            "rerouted_delta": self.rerouted,
-            "elapsed_seconds": round(self.seconds, 3),
-        }
-
-
-def scrape(servers: t.Mapping[str, _api.Server]) -> Metrics:
-    """The counters of all servers at one moment."""
-    names = (_metrics.REROUTED, _metrics.REQUESTS)
-
-    def of(server: _api.Server) -> t.Callable[[], list[_metrics.Sample]]:
-        return lambda: _metrics.parse(server.get_text("/metrics"), names)
-
-    answers = _api.at_once({name: of(server) for name, server in servers.items()})
-    for answer in answers.values():
+def newest(servers: t.Mapping[str, _api.Server]) -> set[str]:
+    """The servers of the newest version there is."""
+    answers = _api.at_once({name: functools.partial(server.get, "/version") for name, server in servers.items()})
+    versions = {}
+    for name, answer in answers.items():
         if isinstance(answer, _api.ApiError):
             raise answer
-    return t.cast(Metrics, answers)
+        versions[name] = _version.parse(answer["gitVersion"])
+    return {name for name, version in versions.items() if version == max(versions.values())}
 
 
-def rerouted(metrics: Metrics, server: str, resource: _discovery.Resource) -> float:
-    """Requests of *resource* that *server* got answered 200 by a peer, since it started."""
-    return _metrics.total(metrics[server], _metrics.REROUTED, code="200", **resource._asdict())
+def hidden(look: _views.Look, new: t.AbstractSet[str]) -> list[_probes.Probe]:
+    """A probe that can't be sent for each difference that a CRD or an APIService hides."""
+    return [
+        _probes.Probe(
+            difference,
+            via,
+            "new_only" if new & set(difference.capable) else "old_only",
+            hidden=look.registered.holders(difference.resource.group_version),
+        )
+        for difference in _discovery.hidden(look.views, look.excluded, look.registered.explains)
+        for via in difference.lacking
+    ]
 
 
-def served(metrics: Metrics, server: str, resource: _discovery.Resource) -> float:
-    """Lists of *resource* that *server* answered, whoever asked, since it started."""
-    return _metrics.total(metrics[server], _metrics.REQUESTS, verb="LIST", **resource._asdict())
-
-
-def ask(server: _api.Server, probe: Probe) -> None:
-    """One round of requests for one probe; stops at the first answer that breaks it."""
-    path = probe.difference.resource.path + "?limit=1"
-    begun = time.monotonic()
-    local = server.request("GET", path, headers=HEADER_LOCAL)
-    probe.status_local = local.status
-    if local.status != 404:
-        probe.words = local.words
-    probe.sent = 0
-    while probe.sent < BURST and not probe.broken:
-        answer = server.request("GET", path)
-        probe.status_proxied = answer.status
-        probe.sent += 1
-        if answer.status != 200:
-            probe.words = answer.words
-    probe.requests += probe.sent
-    probe.seconds += time.monotonic() - begun
-
-
-def account(probe: Probe, before: Metrics, after: Metrics) -> None:
-    """Take a round's deltas into the probe. A round is clean if nobody else's requests are in them."""
-    resource = probe.difference.resource
-    delta = rerouted(after, probe.via, resource) - rerouted(before, probe.via, resource)
-    peers = {name: served(after, name, resource) - served(before, name, resource) for name in probe.difference.capable}
-    seen = {name for name, count in peers.items() if count > 0}
-    probe.rerouted += delta
-    if delta == probe.sent == sum(peers.values()):
-        probe.clean_rounds += 1
-        probe.served_by |= seen
-    elif delta >= probe.sent:
-        probe.busy_rounds += 1
-        probe.seen |= seen
-
-
-def prove(servers: t.Mapping[str, _api.Server], via: str, probes: list[Probe]) -> None:
-    """Rounds from one source, until each probe is proven or broken."""
-    before = scrape(servers)
-    for dummy in range(ROUNDS):
-        open_probes = [probe for probe in probes if not probe.proven and not probe.broken]
-        if not open_probes:
-            return
-        for probe in open_probes:
-            ask(servers[via], probe)
-        # The source counts a request when its answer is through, which may be a moment after we have read it.
-        deadline = time.monotonic() + 2.0
-        while True:
-            after = scrape(servers)
-            late = [
-                probe
-                for probe in open_probes
-                if not probe.broken
-                and rerouted(after, via, probe.difference.resource) - rerouted(before, via, probe.difference.resource)
-                < probe.sent
-            ]
-            if not late or time.monotonic() > deadline:
-                break
-        for probe in open_probes:
-            account(probe, before, after)
-        before = after
+def left_out(reader: _views.Reader, probes: t.Sequence[_probes.Probe]) -> list[str]:
+    """Why servers that answered 404 may be right to: a CRD or an APIService is gone since a moment ago."""
+    refusing = [probe for probe in probes if probe.status_proxied == 404]
+    if not refusing:
+        return []
+    found = reader.deletions(sorted({probe.via for probe in refusing}))
+    return sorted(
+        {
+            f"{probe.via}: {deletion}"
+            for probe in refusing
+            for deletion in found[probe.via]
+            if deletion.group_version == probe.difference.resource.group_version
+        }
+    )
 
 
 def main() -> t.NoReturn:
-    module = AnsibleModule(argument_spec=_gate.argument_spec(_api.argument_spec()), supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec=_gate.argument_spec(_api.argument_spec(), {"write_probes": {"type": "bool", "default": False}}),
+        supports_check_mode=True,
+    )
     params = module.params
     cluster = _api.connect(module)
     begun = time.monotonic()
-    try:
-        servers = {target.name: cluster.server(target) for target in _api.targets(module, cluster)}
-        look = _views.Reader(servers).look()
-        if look.errors:
-            raise next(iter(look.errors.values()))
-        newest = max(_version.parse(server.get("/version")["gitVersion"]) for server in servers.values())
-        new = {n for n, s in servers.items() if _version.parse(s.get("/version")["gitVersion"]) == newest}
-        differences = _discovery.differences(look.views, look.excluded)
-        probes = [
-            Probe(difference, via, "new_only" if new.intersection(difference.capable) else "old_only")
-            for difference in differences
-            for via in difference.lacking
-        ]
-        for via in servers:
-            # One source at a time: a peer's counter does not tell who asked.
-            prove(servers, via, [probe for probe in probes if probe.via == via and probe.difference.listable])
-    except _api.ApiError as error:
-        module.fail_json(msg=f"The probes could not be sent: {error}. Nothing was changed. Mend that and start again.")
-    failed = [probe for probe in probes if probe.verdict() == _gate.FAILED]
-    unproven = [probe for probe in probes if probe.verdict() == _gate.UNPROVEN]
-    if not probes:
-        verdict, observed = _gate.NOT_EXERCISED, "all servers serve the same resources; there is nothing to proxy"
-    elif failed or unproven:
-        verdict = _gate.FAILED if failed else _gate.UNPROVEN
-        observed = "; ".join(probe.explain() for probe in failed + unproven)
-    else:
-        verdict = _gate.PASSED
-        sources = {probe.via for probe in probes}
-        observed = (
-            f"{len(differences)} resources x {len(sources)} servers that lack them: "
-            f"{sum(probe.requests for probe in probes)} requests, each answered 200 by a peer"
-        )
     gate = _gate.Gate(
         id="requests_proxied",
         node=params["node"],
-        verdict=verdict,
-        observed=observed,
+        verdict=_gate.UNPROVEN,
+        observed="",
         expected="404 locally and 200 proxied for each such resource, counted as rerouted, "
         "each capable peer serving some",
         next_action="Give the kubeconfig's user the right named, or check that the server named reaches each peer that "
         "has the resource; then start the playbook again.",
-        elapsed_seconds=round(time.monotonic() - begun, 3),
-        samples=sum(probe.requests for probe in probes) or 1,
     )
+    probes: list[_probes.Probe] = []
+    try:
+        servers = {target.name: cluster.server(target) for target in _api.targets(module, cluster)}
+        reader = _views.Reader(servers, cluster)
+        look = reader.look()
+        if look.errors:
+            raise next(iter(look.errors.values()))
+        new = newest(servers)
+        differences = _discovery.differences(look.views, look.excluded)
+        probes = _probes.plan(differences, new, creates=params["write_probes"]) + hidden(look, new)
+        _probes.Prober(servers).run(probes)
+        failed = [probe for probe in probes if probe.verdict() == _gate.FAILED]
+        reasons = left_out(reader, failed)
+    except _api.ApiError as error:
+        if error.status != 403:
+            module.fail_json(
+                msg=f"The probes could not be sent: {error}. Nothing was changed. Mend that and start again."
+            )
+        gate.observed = f"{error.server}: {_rights.explain(error.words)}"
+        probes = []
+    else:
+        unproven = [probe for probe in probes if probe.verdict() == _gate.UNPROVEN]
+        if not probes:
+            gate.verdict = _gate.NOT_EXERCISED
+            gate.observed = "all servers serve the same resources; there is nothing to proxy"
+        elif failed or unproven:
+            gate.verdict = _gate.FAILED if failed else _gate.UNPROVEN
+            gate.observed = "; ".join([probe.explain() for probe in failed + unproven] + reasons)
+        else:
+            gate.verdict = _gate.PASSED
+            sources = {probe.via for probe in probes}
+            gate.observed = (
+                f"{len(differences)} resources x {len(sources)} servers that lack them: "
+                f"{sum(probe.requests for probe in probes)} requests, each answered by a peer"
+            )
+    gate.elapsed_seconds = round(time.monotonic() - begun, 3)
+    gate.samples = sum(probe.requests for probe in probes) or 1
     module.exit_json(changed=False, gates=[gate.dump()], probes=[probe.dump() for probe in probes])
 
 

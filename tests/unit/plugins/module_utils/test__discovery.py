@@ -56,11 +56,23 @@ def test_a_merged_answer_without_the_peers_is_missing_them(views):
 
 
 def test_a_crd_in_a_built_in_group_does_not_hide_the_group(views):
-    excluded = _discovery.excluded_by_crds(
-        {"items": [{"spec": {"group": "certificates.k8s.io", "versions": [{"name": "v9", "served": True}]}}]}
-    )
-    found = _discovery.differences(views, excluded)
+    found = _discovery.differences(views, {_discovery.GroupVersion("certificates.k8s.io", "v9")})
     assert [str(difference.resource) for difference in found] == NEW_IN_1_37
+
+
+def test_what_an_exclusion_hides_is_found_unless_explained(views):
+    excluded = {_discovery.GroupVersion("certificates.k8s.io", "v1")}
+    found = _discovery.hidden(views, excluded, lambda resource: resource.resource == "clustertrustbundles")
+    assert [str(difference.resource) for difference in found] == NEW_IN_1_37[1:2]
+    assert _discovery.hidden(views, frozenset(), lambda resource: False) == []
+
+
+def test_what_no_server_serves_is_surplus(views):
+    only_old = {"old": views["old"]}
+    assert [str(resource) for resource in _discovery.surplus(only_old, frozenset())["old"]] == NEW_IN_1_37
+    excluded = {_discovery.GroupVersion("certificates.k8s.io", "v1")}
+    assert [str(resource) for resource in _discovery.surplus(only_old, excluded)["old"]] == NEW_IN_1_37[2:]
+    assert _discovery.surplus(views, frozenset()) == {"old": [], "new": []}
 
 
 def test_an_excluded_group_version_is_neither_different_nor_missing(views):
@@ -68,21 +80,3 @@ def test_an_excluded_group_version_is_neither_different_nor_missing(views):
     alone = {**views, "old": _discovery.ServerView(views["old"].own, views["old"].own)}
     assert [str(difference.resource) for difference in _discovery.differences(views, excluded)] == NEW_IN_1_37[2:]
     assert [str(resource) for resource in _discovery.missing(alone, excluded)["old"]] == NEW_IN_1_37[2:]
-
-
-def test_crds_exclude_each_version_served_or_not():
-    versions = [{"name": "v1", "served": True}, {"name": "v1beta1", "served": False}]
-    assert _discovery.excluded_by_crds({"items": [{"spec": {"group": "example.org", "versions": versions}}]}) == {
-        _discovery.GroupVersion("example.org", "v1"),
-        _discovery.GroupVersion("example.org", "v1beta1"),
-    }
-
-
-def test_only_apiservices_with_a_service_exclude():
-    document = {
-        "items": [
-            {"spec": {"group": "apps", "version": "v1"}},
-            {"spec": {"group": "metrics.k8s.io", "version": "v1beta1", "service": {"name": "metrics"}}},
-        ]
-    }
-    assert _discovery.excluded_by_apiservices(document) == {_discovery.GroupVersion("metrics.k8s.io", "v1beta1")}

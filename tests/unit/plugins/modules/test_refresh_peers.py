@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _metrics
 from ansible_collections.mixedversion.kubernetes.plugins.modules import refresh_peers
 
 BEFORE = {"cp2": (10.0, 1.0), "cp3": (20.0, 0.0)}
@@ -31,3 +32,28 @@ def test_judge(cp2, cp3, passed, final, again):
 def test_judge_tells_each_server():
     sample = refresh_peers.judge(BEFORE, {"cp2": (13.0, 3.0), "cp3": (24.0, 0.0)}, 4)
     assert sample.progress == "fetches answered 200: cp2 3 and 2 sync errors, cp3 4 (of 4 each)"
+
+
+def test_enough_answers_since_start_prove_nothing_but_too_few_do():
+    assert refresh_peers.infer(BEFORE, 4) == (True, "fetches answered 200 since start: cp2 10 and 1 errors, cp3 20")
+    possible, words = refresh_peers.infer({"cp2": (2.0, 0.0), "cp3": (20.0, 0.0)}, 4)
+    assert not possible
+    assert words == (
+        "fetches answered 200 since start: cp2 2, so it does not know all of its peers (4 at least are needed), cp3 20"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "errors"),
+    [
+        ('apiserver_rerouted_request_total{code="200"} 8\n', 0),
+        ('apiserver_rerouted_request_total{code="404"} 8\n', 0),
+        ('apiserver_rerouted_request_total{code="401"} 1\napiserver_rerouted_request_total{code="503"} 2\n', 3),
+        # A server that labels counts sync errors, and what users got is no business of this proof.
+        ('apiserver_rerouted_request_total{code="503",group="a",resource="b",version="v1"} 2\n', 0),
+        ('apiserver_peer_discovery_sync_errors_total{type="fetch_discovery"} 5\n', 5),
+    ],
+)
+def test_errors(text, errors):
+    names = (_metrics.REROUTED, _metrics.SYNC_ERRORS)
+    assert refresh_peers.errors_in(_metrics.parse(text, names)) == errors
