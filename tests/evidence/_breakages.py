@@ -110,6 +110,20 @@ def peer_ca_mismatch(lab: Lab) -> t.Iterator[Broken]:
 
 
 @contextlib.contextmanager
+def advertised(lab: Lab, flags: t.Mapping[str, str | None]) -> t.Iterator[None]:
+    """The peer with these flags, and its Lease written anew: what a killed process announced stays for a while."""
+    holder = lab.lease_of(PEER)["spec"]["holderIdentity"]
+
+    def anew() -> bool:
+        found = [item for item in lab.leases() if item["metadata"]["labels"].get("kubernetes.io/hostname") == PEER]
+        return len(found) == 1 and found[0]["spec"]["holderIdentity"] != holder
+
+    with lab.flags(PEER, flags):
+        until(f"{PEER}'s Lease is written anew", anew)
+        yield
+
+
+@contextlib.contextmanager
 def advertise_incomplete(lab: Lab) -> t.Iterator[Broken]:
     wanted = lab.hosts[PEER].rpartition(".")[0] + ".201"
 
@@ -118,7 +132,7 @@ def advertise_incomplete(lab: Lab) -> t.Iterator[Broken]:
         seen = lab.lease_of(PEER)["metadata"]["annotations"]["kubernetes.io/peer-advertise-address"]
         return want(seen == lab.address(PEER), f"{PEER} advertises {lab.address(PEER)}, not {wanted}", seen)
 
-    with lab.flags(PEER, {"peer-advertise-ip": wanted}):
+    with advertised(lab, {"peer-advertise-ip": wanted}):
         yield Broken((PEER,), check)
 
 
@@ -133,7 +147,7 @@ def advertise_unreachable(lab: Lab) -> t.Iterator[Broken]:
         seen = lab.reach(SOURCE, PEER, address=f"{nowhere}:6443")
         return want(seen in ("curl 7", "curl 28"), f"nobody answers at {nowhere}:6443", seen)
 
-    with lab.flags(PEER, {"peer-advertise-ip": nowhere, "peer-advertise-port": "6443"}):
+    with advertised(lab, {"peer-advertise-ip": nowhere, "peer-advertise-port": "6443"}):
         yield Broken((PEER,), check)
 
 
