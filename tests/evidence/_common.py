@@ -52,11 +52,20 @@ def playbook(name: str, *arguments: str, log: pathlib.Path | None = None) -> tup
     )
     lines = []
     with contextlib.ExitStack() as stack:
+        # Whatever ends this command ends the playbook: nothing works on a lab that is being mended.
+        stack.callback(end, done)
         out = stack.enter_context(log.open("w")) if log else sys.stderr
         for line in done.stdout or ():
             out.write(line)
             lines.append(line)
-    return done.wait(), "".join(lines), time.monotonic() - begun
+        code = done.wait()
+    return code, "".join(lines), time.monotonic() - begun
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        process.terminate()
+        process.wait()
 
 
 class Results:
