@@ -27,6 +27,10 @@ def collection_version() -> str:
             return str(yaml.safe_load(file)["version"])
 
 
+def _change(before: str, after: str) -> str:
+    return before if before == after else f"{before} -> {after}"
+
+
 class ActionModule(ActionBase):
     """Everything happens here; there is no module to start."""
 
@@ -109,10 +113,9 @@ class ActionModule(ActionBase):
         target = f": target {cluster['version_target']}" if cluster["version_target"] else ""
         lines = ["", f"{run['playbook']} {run['result']}{mode}{target}"]
         for server in cluster["servers"]:
-            lines.append(
-                f"  {server['name']}: {server['version_before']} -> {server['version_after']}, "
-                f"proxy {server['proxy_before']} -> {server['proxy_after']}"
-            )
+            version = _change(server["version_before"], server["version_after"])
+            proxy = _change(server["proxy_before"], server["proxy_after"])
+            lines.append(f"  {server['name']}: {version}, proxy {proxy}")
         lines += self._findings(report)
         counts: dict[str, int] = {}
         for probe in report["probes"]:

@@ -60,7 +60,7 @@ GATE_DEFAULT_ON = (1, 36)
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """What is known of one server. ``others`` is how many other servers there are."""
+    """What is known of one server. ``others`` is how many others there are; ``samples`` is none if unreadable."""
 
     gate: bool
     hooks: t.Mapping[str, str]
@@ -68,7 +68,7 @@ class Facts:
     emulated: str
     lease: _leases.Lease | None
     others: int
-    samples: t.Sequence[_metrics.Sample]
+    samples: t.Sequence[_metrics.Sample] | None
 
 
 def hooks(readyz: str) -> dict[str, str]:
@@ -113,7 +113,7 @@ def state(facts: Facts) -> tuple[str, str]:
         return IMPAIRED, f"the hook {HOOK} is ok, but the server's Lease announces no address"
     if not facts.others:
         return ON, f"the hook {HOOK} is ok; there are no peers"
-    codes = _metrics.fetch_codes(facts.samples)
+    codes = _metrics.fetch_codes(facts.samples or ())
     if codes and "200" not in codes:
         told = ", ".join(f"{count:.0f} with {code}" for code, count in codes.items())
         return IMPAIRED, f"every fetch of a peer's discovery since the start was answered with an error: {told}"
@@ -129,8 +129,10 @@ def _why_off(facts: Facts) -> str:
     return "the gate is off"
 
 
-def fetches(samples: t.Collection[_metrics.Sample]) -> str:
+def fetches(samples: t.Collection[_metrics.Sample] | None) -> str:
     """What the counters tell of the discovery fetched from peers, in words."""
+    if samples is None:
+        return "its counters could not be read"
     count = _metrics.fetched(samples)
     if not count:
         return "no fetch of a peer's discovery answered 200 since the start"

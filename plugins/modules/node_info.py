@@ -84,7 +84,7 @@ certificates:
       type: str
       returned: always
 clock:
-  description: Seconds since 1970 by the node's clock, while the module ran.
+  description: Seconds since 1970 by the node's clock, when the module ended.
   returned: always
   type: float
 controller_clock:

@@ -181,7 +181,7 @@ GRACE = 0.5
 #: has a name from Python 3.10 on.
 PARTIAL_CHAIN = 0x80000
 #: What did not happen, by the stage it was waited for in.
-LATE = {
+NOT_DONE = {
     "tcp": "its name was not resolved",
     "tls": "it took the connection, but did not complete the TLS handshake",
     "request": "it completed the TLS handshake, but not its answer to the request",
@@ -192,10 +192,9 @@ NO_ROUTE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDO
 class Stop(Exception):
     """The way to a peer ends here. ``kind`` is one of RETURN's."""
 
-    def __init__(self, kind: str, words: str, verify_code: int = 0) -> None:
+    def __init__(self, kind: str, words: str) -> None:
         super().__init__(words)
         self.kind = kind
-        self.verify_code = verify_code
 
 
 class Late(Exception):
@@ -398,7 +397,7 @@ def reach(
     for number, (peer, way) in enumerate(zip(peers, ways)):
         (kind, error, status, code), seconds = ends.get(number, (("timeout", "", 0, 0), time.monotonic() - begun))
         if kind == "timeout":
-            error = f"{LATE[way.stage]} within {timeout:g} s"
+            error = f"{NOT_DONE[way.stage]} within {timeout:g} s"
         result.append(
             {
                 "name": peer["name"],
@@ -473,6 +472,8 @@ def main() -> t.NoReturn:
         supports_check_mode=True,
     )
     params = module.params
+    if params["connect_timeout"] <= 0:
+        module.fail_json(msg=f"connect_timeout is {params['connect_timeout']:g}, expected some seconds. Set it so.")
     for peer in params["peers"]:
         try:
             endpoint(peer["address"])

@@ -139,7 +139,15 @@ proxies:
         name: {description: Name of the counter., type: str, returned: always}
         labels: {description: Labels and their values., type: dict, returned: always}
         value: {description: The count., type: float, returned: always}
-    error: {description: "Why the server could not be asked; empty when it could.", type: str, returned: always}
+    error:
+      description: Why the server could not be asked, or its counters not be read; empty when they could.
+      type: str
+      returned: always
+dead_leases:
+  description: Leases of servers that are gone, no host of O(inventory), not renewed and not answering.
+  returned: when O(inventory) is given
+  type: list
+  elements: str
 gates:
   description: The verdicts on C(inventory_matches_servers) and C(proxy_enabled).
   returned: when O(inventory) or O(expect) is given
@@ -150,7 +158,6 @@ gates:
 import concurrent.futures
 import dataclasses
 import datetime
-import email.utils
 import functools
 import typing as t
 
@@ -159,6 +166,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mixedversion.kubernetes.plugins.module_utils import (
     _api,
     _gate,
+    _holders,
     _leases,
     _metrics,
     _proxy,
@@ -181,23 +189,31 @@ class Host:
 
 @dataclasses.dataclass(frozen=True)
 class Look:
-    """What one server answered."""
+    """What one server answered. ``samples`` and ``flags`` are none where this user may not read them."""
 
     version: str
     emulated_version: str
     ready: bool
     lines: list[str]
-    samples: list[_metrics.Sample]
+    samples: list[_metrics.Sample] | None
     flags: dict[str, str] | None
+    error: str = ""
 
 
 def look(server: _api.Server) -> Look:
-    """Everything one server tells about itself, but for its discovery. ``flags`` is none where /flagz is closed."""
+    """Everything one server tells about itself, but for its discovery."""
     version = server.get("/version")
     ready = server.request("GET", "/readyz?verbose")
     if ready.status in (401, 403):
         raise _api.ApiError(server.name, "/readyz", ready.status, ready.words)
-    samples = _metrics.parse(server.get_text("/metrics"), (_metrics.FEATURE_ENABLED, *_metrics.COUNTERS))
+    samples, error = None, ""
+    try:
+        samples = _metrics.parse(server.get_text("/metrics"), (_metrics.FEATURE_ENABLED, *_metrics.COUNTERS))
+    except _api.ApiError as unread:
+        # Without the right to read them the hooks still tell whether the gate is on and the proxy built.
+        if unread.status not in (401, 403):
+            raise
+        error = str(unread)
     major, minor = version.get("emulationMajor"), version.get("emulationMinor")
     return Look(
         version=version["gitVersion"],
@@ -206,6 +222,7 @@ def look(server: _api.Server) -> Look:
         lines=ready.body.decode(errors="replace").splitlines(),
         samples=samples,
         flags=flagz(server),
+        error=error,
     )
 
 
@@ -240,7 +257,9 @@ def describe(host: Host, found: Look | _api.ApiError, others: int, process: t.Ma
     if found.flags is not None:
         flags, source = found.flags, "flagz"
     hooks = _proxy.hooks("\n".join(found.lines))
-    gate = _metrics.total(found.samples, _metrics.FEATURE_ENABLED, name=_metrics.GATE) == 1
+    gate = _proxy.GATE_HOOK in hooks
+    if found.samples is not None:
+        gate = _metrics.total(found.samples, _metrics.FEATURE_ENABLED, name=_metrics.GATE) == 1
     state, reason = _proxy.state(
         _proxy.Facts(gate, hooks, flags, found.emulated_version, host.lease, others, found.samples)
     )
@@ -256,15 +275,17 @@ def describe(host: Host, found: Look | _api.ApiError, others: int, process: t.Ma
         "flags_source": source,
         "state": state,
         "reason": reason,
-        "counters": _proxy.counters(found.samples),
-        "error": "",
+        "counters": _proxy.counters(found.samples or ()),
+        "error": found.error,
     }
 
 
 def match(
-    inventory: t.Sequence[t.Mapping[str, str]], leases: t.Sequence[_leases.Lease]
+    inventory: t.Sequence[t.Mapping[str, str]],
+    leases: t.Sequence[_leases.Lease],
+    dead: t.Sequence[_leases.Lease] = (),
 ) -> tuple[list[Host], list[str]]:
-    """Map each host to its Lease, and name everything that does not fit."""
+    """Map each host to its Lease, and name everything that does not fit; what a dead server left behind does."""
     hosts = []
     troubles = []
     by_hostname = {lease.hostname: lease for lease in leases}
@@ -288,7 +309,7 @@ def match(
     troubles += [
         f"the server {lease.hostname or lease.name} is not in the inventory"
         for lease in leases
-        if lease.hostname not in seen
+        if lease.hostname not in seen and lease not in dead
     ]
     return hosts, troubles
 
@@ -306,16 +327,14 @@ def by_leases(servers: t.Sequence[t.Mapping[str, str]], leases: t.Sequence[_leas
     return hosts
 
 
-def list_leases(server: _api.Server) -> tuple[list[_leases.Lease], datetime.datetime]:
-    """The identity Leases, and the time by the clock of the server that listed them."""
-    answer = server.request("GET", f"{_leases.LIST_PATH}?{_leases.LIST_QUERY}")
-    if answer.status != 200:
-        raise _api.ApiError(server.name, _leases.LIST_PATH, answer.status, answer.words)
-    try:
-        now = email.utils.parsedate_to_datetime(answer.headers.get("Date", ""))
-    except (TypeError, ValueError):
-        now = datetime.datetime.now(datetime.timezone.utc)
-    return _leases.parse_list(answer.json()), now
+def left_behind(
+    inventory: t.Sequence[t.Mapping[str, str]], leases: t.Sequence[_leases.Lease], now: datetime.datetime
+) -> list[_leases.Lease]:
+    """Leases of no host of the inventory that nobody renews, and at whose address nothing answers."""
+    hostnames = {item["hostname"] for item in inventory}
+    strange = [lease for lease in leases if lease.hostname not in hostnames]
+    old = [lease for lease in strange if lease.age_seconds(now) > _leases.FRESH_SECONDS]
+    return [lease for lease in old if _holders.knock(lease.address)[0] is False]
 
 
 def ask(hosts: t.Sequence[Host], cluster: _api.Cluster) -> tuple[dict[str, Look | _api.ApiError], _views.Look]:
@@ -392,7 +411,8 @@ def main() -> t.NoReturn:
     params = module.params
     cluster = _api.connect(module)
     try:
-        leases, now = list_leases(cluster.endpoint)
+        items, now = _holders.read_list(cluster.endpoint)
+        leases = _leases.parse_list({"items": items})
         uid = cluster.endpoint.get("/api/v1/namespaces/kube-system")["metadata"]["uid"]
     except _api.ApiError as error:
         module.fail_json(
@@ -403,12 +423,16 @@ def main() -> t.NoReturn:
     if params["inventory"] is not None:
         given = {server["name"]: server["address"] for server in params["servers"] or []}
         inventory = [{**item, "address": given.get(item["name"]) or item["address"]} for item in params["inventory"]]
-        hosts, troubles = match(inventory, leases)
+        dead = left_behind(inventory, leases, now)
+        hosts, troubles = match(inventory, leases, dead)
+        result["dead_leases"] = [lease.name for lease in dead]
         gate = _gate.Gate(
             id="inventory_matches_servers",
             verdict=_gate.FAILED if troubles else _gate.PASSED,
             observed="; ".join(troubles)
-            or f"{len(hosts)} hosts, {len(leases)} servers: " + ", ".join(host.name for host in hosts),
+            or f"{len(hosts)} hosts, {len(leases) - len(dead)} servers: "
+            + ", ".join(host.name for host in hosts)
+            + "".join(f"; {lease.hostname or lease.name} is gone and left its Lease behind" for lease in dead),
             expected="each host of the group is exactly one server, and each server is a host of the group",
             next_action="Correct the inventory's group, or wait until the server named has started (its Lease in "
             "kube-system shows it); remove the Lease of a server that is gone for good.",

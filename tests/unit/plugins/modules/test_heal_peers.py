@@ -85,7 +85,7 @@ class Server:
         found = [lease for lease in self.plane.leases.values() if path == _holders.path(lease["metadata"]["name"])]
         return found[0] if found else {"items": []}
 
-    def request(self, method, path):
+    def request(self, method, path, headers=None):
         return _api.Answer(200, json.dumps(self.get(path)).encode(), {"Date": format_date(NOW)})
 
     def send(self, method, path, body, content_type=""):

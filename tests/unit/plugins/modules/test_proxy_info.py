@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
+import socket
 
 import pytest
 
@@ -47,6 +49,27 @@ def test_a_server_that_is_no_host_and_a_host_that_is_no_server(leases):
     ]
     # It is told all the same: a server without a Lease has a state too, and a host name that is too long makes one.
     assert [(h.name, h.lease, h.address) for h in hosts][-1] == ("node4", None, "")
+
+
+def test_a_lease_left_behind_is_told_from_a_server_nobody_named(leases):
+    renewed = leases[0].renewed
+    with socket.socket() as listening, socket.socket() as closed:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        closed.bind(("127.0.0.1", 0))
+        addresses = [f"127.0.0.1:{sock.getsockname()[1]}" for sock in (listening, closed)]
+        answering, silent = (dataclasses.replace(leases[2], address=address) for address in addresses)
+        unknown = dataclasses.replace(leases[2], address="")
+        later = renewed + datetime.timedelta(hours=1)
+        inventory = INVENTORY[:2]
+        assert proxy_info.left_behind(inventory, [*leases[:2], silent], later) == [silent]
+        # Not renewed, but alive; renewed just now; or nobody knows where to ask.
+        assert proxy_info.left_behind(inventory, [*leases[:2], answering], later) == []
+        assert proxy_info.left_behind(inventory, [*leases[:2], silent], renewed) == []
+        assert proxy_info.left_behind(inventory, [*leases[:2], unknown], later) == []
+        # A host of the inventory is never given up.
+        assert proxy_info.left_behind(INVENTORY, [*leases[:2], silent], later) == []
+    assert proxy_info.match(inventory, [*leases[:2], silent], [silent])[1] == []
 
 
 def test_two_hosts_with_one_name(leases):
@@ -128,6 +151,15 @@ def test_a_server_that_can_not_be_asked_has_the_same_shape(cp1, found):
     assert entry.keys() == proxy_info.describe(cp1, found, 2, {}).keys()
     assert (entry["state"], entry["counters"]) == ("impaired", [])
     assert "/metrics answered 403" in entry["error"]
+
+
+@pytest.mark.parametrize(("lines", "gate", "state"), [(2, True, "on"), (0, False, "off")])
+def test_without_counters_the_hooks_tell(cp1, found, lines, gate, state):
+    blind = dataclasses.replace(found, samples=None, flags=None, lines=found.lines[:lines], error="cp1: 403")
+    entry = proxy_info.describe(cp1, blind, 2, {})
+    assert (entry["state"], entry["gate"], entry["counters"], entry["error"]) == (state, gate, [], "cp1: 403")
+    if state == "on":
+        assert entry["reason"].endswith("its counters could not be read")
 
 
 def seen(recorded, errors=None):
