@@ -71,6 +71,10 @@ lab-down: setup ## takes it away again: LAB=name
 evidence-job: setup ## the figures of the main job, measured on a kubeadm lab: build/evidence/job.json
 	@tests/evidence/job
 
+.PHONY: evidence-proxy
+evidence-proxy: setup ## what is claimed about the proxy, shown on systemd labs: build/evidence/proxy.json; ONLY=section,section
+	@tests/evidence/proxy
+
 .PHONY: clean
 clean: ## removes what was made, labs excepted: take those down first
 	@find build -mindepth 1 -maxdepth 1 ! -name lab -exec rm -rf {} + 2>/dev/null || true
