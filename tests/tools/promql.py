@@ -27,6 +27,12 @@ EXPORTED_ELSEWHERE = {
     "ALERTS": (frozenset({"alertname", "alertstate", "severity"}), "Prometheus, of every alert"),
     "kube_lease_renew_time": (frozenset({"lease", "namespace"}), "kube-state-metrics"),
 }
+#: Counters that servers show once there is something to count, with the labels that k8s.io/apiserver gives them
+#: (``pkg/util/peerproxy/metrics/metrics.go``): a recording without such an event lacks them.
+ONCE_COUNTED = {
+    "apiserver_peer_proxy_errors_total": dict.fromkeys(("type", "group", "version", "resource"), ""),
+    "apiserver_peer_discovery_sync_errors_total": {"type": ""},
+}
 
 _TOKEN = re.compile(
     r"""(?P<string>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
