@@ -46,12 +46,14 @@ def listening(serve=None, family=socket.AF_INET):
         thread = threading.Thread(target=accept, daemon=True)
         if serve:
             thread.start()
-        yield server.getsockname()[1]
-        over.set()
-        with contextlib.suppress(OSError):
-            server.shutdown(socket.SHUT_RDWR)
-        if serve:
-            thread.join()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            over.set()
+            with contextlib.suppress(OSError):
+                server.shutdown(socket.SHUT_RDWR)
+            if serve:
+                thread.join()
 
 
 def reach(address, contexts=None, timeout=5.0):
