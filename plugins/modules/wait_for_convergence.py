@@ -109,7 +109,6 @@ from ansible_collections.mixedversion.kubernetes.plugins.module_utils import (
     _views,
 )
 
-
 EXPECTED = "every server's merged discovery covers all servers' own"
 RIGHT = "Give the kubeconfig's user the right named, then start the playbook again."
 

@@ -207,8 +207,9 @@ def test_recorded_registrations_that_do_not_hold(recorded):
     )
     views = {"cp1": view("certificates.k8s.io/v9/foos", "example.org/v1/widgets", metrics="Stale")}
     assert [str(trouble) for trouble in _registrations.troubles(found, views)] == [
-        'CustomResourceDefinition gadgets.example.org: NamesAccepted is False (SingularConflict: "widget" is already in '
-        "use)",
-        'APIService v1beta1.metrics.k8s.io: Available is False (ServiceNotFound: service/metrics-server in "kube-system" '
-        "is not present); cp1 can't reach kube-system/metrics-server",
+        "CustomResourceDefinition gadgets.example.org: "
+        'NamesAccepted is False (SingularConflict: "widget" is already in use)',
+        "APIService v1beta1.metrics.k8s.io: "
+        'Available is False (ServiceNotFound: service/metrics-server in "kube-system" is not present); '
+        "cp1 can't reach kube-system/metrics-server",
     ]
