@@ -69,7 +69,8 @@ def parse(document: t.Mapping[str, t.Any]) -> Resources:
         raise ValueError(f"expected an APIGroupDiscoveryList, got {document.get('kind') or 'no kind at all'}")
     found: Resources = {}
     for item in document.get("items") or []:
-        group = item["metadata"]["name"]
+        # The core group, under /api, has no name.
+        group = item["metadata"].get("name", "")
         for version in item.get("versions") or []:
             for resource in version.get("resources") or []:
                 key = Resource(group, version["version"], resource["resource"])
@@ -80,7 +81,7 @@ def parse(document: t.Mapping[str, t.Any]) -> Resources:
 def parse_kinds(document: t.Mapping[str, t.Any]) -> dict[Resource, Kind]:
     """The kind of each resource of an ``APIGroupDiscoveryList``."""
     return {
-        Resource(item["metadata"]["name"], version["version"], resource["resource"]): Kind(
+        Resource(item["metadata"].get("name", ""), version["version"], resource["resource"]): Kind(
             (resource.get("responseKind") or {}).get("kind", ""), resource.get("scope") == "Namespaced"
         )
         for item in document.get("items") or []
@@ -92,7 +93,7 @@ def parse_kinds(document: t.Mapping[str, t.Any]) -> dict[Resource, Kind]:
 def parse_freshness(document: t.Mapping[str, t.Any]) -> dict[GroupVersion, str]:
     """Each group-version of an ``APIGroupDiscoveryList``, those without resources included: Current or Stale."""
     return {
-        GroupVersion(item["metadata"]["name"], version["version"]): version.get("freshness") or CURRENT
+        GroupVersion(item["metadata"].get("name", ""), version["version"]): version.get("freshness") or CURRENT
         for item in document.get("items") or []
         for version in item.get("versions") or []
     }

@@ -220,7 +220,8 @@ class Probe:
             "kind": self.kind,
             "direction": self.direction,
             "via": self.via,
-            "served_by": sorted(self.served_by if self.clean_rounds else self.seen),
+            # Of a probe that broke, a peer's count is another source's.
+            "served_by": sorted(self.served_by if self.clean_rounds else self.seen if self._answered else ()),
             "attribution": "exact" if self.proven else "inferred",
             "verdict": self.verdict(),
             "status_local": self.status_local,

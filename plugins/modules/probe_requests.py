@@ -169,6 +169,13 @@ def main() -> t.NoReturn:
         elif failed or unproven:
             gate.verdict = _gate.FAILED if failed else _gate.UNPROVEN
             gate.observed = "; ".join([probe.explain() for probe in failed + unproven] + reasons)
+            if reasons:
+                gate.next_action = "Wait until the time named is over, then start the playbook again."
+            elif all(probe.hidden for probe in failed + unproven):
+                gate.next_action = (
+                    "Delete the CRD or the APIService named, or accept the gate: for as long as it is there, servers "
+                    "that lack the resource answer 404."
+                )
         else:
             gate.verdict = _gate.PASSED
             sources = {probe.via for probe in probes}

@@ -109,6 +109,9 @@ from ansible_collections.mixedversion.kubernetes.plugins.module_utils import (
     _views,
 )
 
+EXPECTED = "every server's merged discovery covers all servers' own"
+RIGHT = "Give the kubeconfig's user the right named, then start the playbook again."
+
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
@@ -217,7 +220,7 @@ class Watcher:
 def next_action(look: _views.Look, verdict: str) -> str:
     """What to do about a look that did not pass."""
     if verdict == _gate.UNPROVEN:
-        return "Give the kubeconfig's user the right named, then start the playbook again."
+        return RIGHT
     if any(lease.dead for lease in look.stale):
         return (
             "Delete the Lease named in kube-system if its server is gone for good (the playbook diagnose does so with "
@@ -253,7 +256,25 @@ def main() -> t.NoReturn:
     try:
         servers = {target.name: cluster.server(target) for target in _api.targets(module, cluster)}
     except _api.ApiError as error:
-        module.fail_json(msg=str(error))
+        if error.status != 403:
+            module.fail_json(msg=str(error))
+        refusal = _gate.Gate(
+            id="convergence",
+            node=params["node"],
+            verdict=_gate.UNPROVEN,
+            observed=f"{error.server}: {_rights.explain(error.words)}",
+            expected=EXPECTED,
+            next_action=RIGHT,
+        )
+        module.exit_json(
+            changed=False,
+            gates=[refusal.dump()],
+            registrations=[],
+            stale_leases=[],
+            surplus={},
+            resources={},
+            differences=[],
+        )
     patience = _rights.Patience((params["slice"] or {}).get("memory"), params["timeout"])
     watcher = Watcher(_views.Reader(servers, cluster), params["leases"], patience)
     waited = _gate.wait(watcher.look, params)
@@ -269,8 +290,7 @@ def main() -> t.NoReturn:
         node=params["node"],
         verdict=verdict,
         observed=waited.sample.progress,
-        expected="every server's merged discovery covers all servers' own, "
-        f"{params['stable_samples']} samples in a row",
+        expected=f"{EXPECTED}, {params['stable_samples']} samples in a row",
         next_action=next_action(look, verdict),
         elapsed_seconds=waited.elapsed_seconds,
         samples=waited.samples,

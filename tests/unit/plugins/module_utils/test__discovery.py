@@ -37,6 +37,17 @@ def test_parse_refuses_another_document():
         _discovery.parse({})
 
 
+def test_the_core_group_has_no_name():
+    # As /api has it.
+    resource = {"resource": "pods", "scope": "Namespaced", "responseKind": {"kind": "Pod"}, "verbs": ["list"]}
+    items = [{"metadata": {}, "versions": [{"version": "v1", "resources": [resource]}]}]
+    document = {"kind": "APIGroupDiscoveryList", "items": items}
+    pods = _discovery.Resource("", "v1", "pods")
+    assert _discovery.parse(document) == {pods: frozenset(["list"])}
+    assert _discovery.parse_kinds(document) == {pods: _discovery.Kind("Pod", True)}
+    assert _discovery.parse_freshness(document) == {pods.group_version: "Current"}
+
+
 def test_differences_are_the_four_known_ones(views):
     found = _discovery.differences(views, frozenset())
     assert [str(difference.resource) for difference in found] == NEW_IN_1_37

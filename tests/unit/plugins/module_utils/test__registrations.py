@@ -198,3 +198,18 @@ def test_what_something_holds_again_is_not_told_as_deleted():
 )
 def test_names_in_words(names, words):
     assert _registrations.words(names) == words
+
+
+def test_recorded_registrations_that_do_not_hold(recorded):
+    found = _registrations.Registered(
+        _registrations.parse_crds(recorded("crds-v1.37.2.json")),
+        _registrations.parse_apiservices(recorded("apiservices-v1.37.2.json")),
+    )
+    views = {"cp1": view("certificates.k8s.io/v9/foos", "example.org/v1/widgets", metrics="Stale")}
+    assert [str(trouble) for trouble in _registrations.troubles(found, views)] == [
+        "CustomResourceDefinition gadgets.example.org: "
+        'NamesAccepted is False (SingularConflict: "widget" is already in use)',
+        "APIService v1beta1.metrics.k8s.io: "
+        'Available is False (ServiceNotFound: service/metrics-server in "kube-system" is not present); '
+        "cp1 can't reach kube-system/metrics-server",
+    ]

@@ -28,3 +28,8 @@ def test_anything_else_is_no_stream(body):
 def test_an_error_event_is_told():
     body = b'{"type":"ERROR","object":{"kind":"Status","message":"too old resource version: 1 (42)","code":410}}\n'
     assert _watch.error(_watch.parse(body)) == "too old resource version: 1 (42)"
+
+
+def test_a_server_tells_where_its_memory_begins(recorded):
+    told = _watch.error(_watch.parse(recorded("watch-too-old-v1.36.4.txt").encode()))
+    assert _watch._TOO_OLD.search(told)[1] == "415"
