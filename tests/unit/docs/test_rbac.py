@@ -53,7 +53,7 @@ def granted(path: str) -> bool:
     if len(segments) == 1:
         return any(path in rule.get("nonResourceURLs", ()) for role in roles("reader.yaml") for rule in role["rules"])
     group, rest = ("", segments[2:]) if segments[0] == "api" else (segments[1], segments[3:])
-    if not rest or rest[-1] == "*" and group == "*":
+    if not rest or (rest[-1] == "*" and group == "*"):
         # A document of discovery, or a resource known at run time only: of which groups, other tests here tell.
         return True
     if rest[0] == "namespaces" and len(rest) > 2:
