@@ -171,7 +171,7 @@ def start(report_directory: str, event: Event) -> Run:
     for previous in runs(report_directory):
         _close_if_dead(previous)
         run = previous.report()["run"]
-        if run["playbook"] == event.get("playbook") in RESUMABLE and not run["check_mode"]:
+        if run["playbook"] == event.get("playbook") and run["playbook"] in RESUMABLE and not run["check_mode"]:
             if run["result"] != "succeeded" and _target(previous) == event.get("target"):
                 resumes = previous.id
             break

@@ -91,7 +91,7 @@ class Client:
 
 
 def shipped() -> list[dict[str, t.Any]]:
-    return list(yaml.safe_load_all((RBAC / "reader.yaml").read_text()))
+    return list(yaml.safe_load((RBAC / "reader.yaml").read_text())["items"])
 
 
 def flags(lab: t.Any, state: str) -> None:

@@ -18,7 +18,8 @@ DOCUMENTS = {"/api", "/apis", "/flagz", "/livez", "/metrics", "/readyz", "/statu
 
 
 def roles(name: str) -> list[dict]:
-    return list(yaml.safe_load_all((ROOT / "docs" / "rbac" / name).read_text()))
+    document = yaml.safe_load((ROOT / "docs" / "rbac" / name).read_text())
+    return list(document.get("items", [document]))
 
 
 ALL = [role for name in ("reader.yaml", "upgrade.yaml", "write-probes.yaml") for role in roles(name)]
