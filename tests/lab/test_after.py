@@ -55,7 +55,9 @@ def test_the_upgrade_was_proven(lab, reports) -> None:
     probes = report["probes"]
     servers = len(lab.hosts)
     # After the first node every other server lacks the difference, after the second all but two, and so on.
-    assert len(probes) == len(DIFFERENCE) * sum(range(1, servers))
+    for kind in ("list", "watch"):
+        assert sum(probe["kind"] == kind for probe in probes) == len(DIFFERENCE) * sum(range(1, servers))
+    assert {probe["kind"] for probe in probes} == {"list", "watch"}
     assert {f"{p['group']}/{p['version']}/{p['resource']}" for p in probes} == DIFFERENCE
     for probe in probes:
         assert (probe["verdict"], probe["status_local"], probe["status_proxied"]) == ("passed", 404, 200)
