@@ -172,12 +172,17 @@ def same_machine(one: Entry, two: Entry) -> bool:
 
 
 def advertised(facts: Facts, name: str) -> str:
-    """The address set for the peers, where both flags are."""
+    """The address set for the peers, where both flags are and the server announces it.
+
+    1.36.4 and 1.37.2 take both flags and announce C(--advertise-address) all the same: ``CreateConfig`` never hands
+    them on to ``getPeerAddress`` (k8s.io/kubernetes ``pkg/controlplane/apiserver``). Seen in the Lease and in etcd.
+    """
     flags = facts.flags(name)
     address, port = flags.get("peer-advertise-ip", ""), flags.get("peer-advertise-port", "")
     if not address or not port:
         return ""
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    given = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    return given if facts.proxies.get(name, {}).get("lease_address", given) == given else ""
 
 
 def leads_astray(facts: Facts, name: str) -> bool:
