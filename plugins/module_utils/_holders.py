@@ -19,6 +19,8 @@ import urllib.parse
 
 from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _api, _discovery, _leases, _views
 
+#: /api and /apis.
+FETCHES_PER_PEER = 2
 #: To an address that may be nobody's, seconds.
 CONNECT_TIMEOUT = 3.0
 #: (server, peer) and the resources that the peer serves itself and the server's merged discovery lacks.

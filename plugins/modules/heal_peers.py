@@ -108,8 +108,6 @@ from ansible_collections.mixedversion.kubernetes.plugins.module_utils import (
     _views,
 )
 
-#: /api and /apis.
-FETCHES_PER_PEER = 2
 #: From one look to the next while a holder is changed, seconds; it shall be changed for no longer than it must.
 LOOK_INTERVAL = 0.05
 
@@ -185,7 +183,7 @@ def heal(
         if waited.timed_out:
             return healed, found
         # The holder's coming back makes them fetch once more, and what they know now must outlast that.
-        wanted = {name: count + FETCHES_PER_PEER * (len(servers) - 1) for name, count in before.items()}
+        wanted = {name: count + _holders.FETCHES_PER_PEER * (len(servers) - 1) for name, count in before.items()}
         waited = _gate.wait(functools.partial(look_again, reader, helped, others, wanted), settings)
         left: Stale = waited.sample.data if waited.sample.data is not None else found
         healed += [

@@ -109,35 +109,12 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _gate, _node
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _gate, _node, _proxy
 
 SERVERS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd")
 TOOLS = ("kubeadm", "kubelet", "kubectl")
-#: Flags of the API server that are worth knowing; paths, names and addresses, never a secret.
-FLAGS = (
-    "advertise-address",
-    "bind-address",
-    "secure-port",
-    "client-ca-file",
-    "tls-cert-file",
-    "etcd-servers",
-    "etcd-cafile",
-    "etcd-certfile",
-    "etcd-keyfile",
-    "peer-ca-file",
-    "peer-advertise-ip",
-    "peer-advertise-port",
-    "proxy-client-cert-file",
-    "proxy-client-key-file",
-    "requestheader-client-ca-file",
-    "requestheader-allowed-names",
-    "requestheader-username-headers",
-    "requestheader-group-headers",
-    "requestheader-extra-headers-prefix",
-    "feature-gates",
-    "emulated-version",
-    "runtime-config",
-)
+#: Flags of the API server that are worth knowing: those of its proxy, and where its etcd is; never a secret.
+FLAGS = (*_proxy.FLAGS, "etcd-servers", "etcd-cafile", "etcd-certfile", "etcd-keyfile")
 #: The API server's flags that name a file of certificates, and the role of what is in it.
 APISERVER_CERTIFICATES = {
     "tls-cert-file": "serving",

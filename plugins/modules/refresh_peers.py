@@ -62,8 +62,6 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _api, _gate, _holders, _metrics
 
-#: /api and /apis.
-FETCHES_PER_PEER = 2
 #: How often a count that somebody else's fetches fell into is made anew.
 TRIES = 3
 NEXT_ACTION = (
@@ -137,7 +135,7 @@ def change(
     servers: t.Mapping[str, _api.Server], owner: str, lease: str, holder: str, params: t.Mapping[str, t.Any]
 ) -> _gate.Waited:
     """One change of a holder, and the wait until every server but its owner has fetched what it must."""
-    wanted = FETCHES_PER_PEER * (len(servers) - 1)
+    wanted = _holders.FETCHES_PER_PEER * (len(servers) - 1)
     others = {name: server for name, server in servers.items() if name != owner}
     before = count(others)
     _holders.set_holder(servers[owner], lease, holder)
@@ -182,7 +180,7 @@ def main() -> t.NoReturn:
         if len(servers) == 1:
             gate.verdict, gate.observed = _gate.NOT_EXERCISED, "one server has no peers"
         elif module.check_mode:
-            possible, gate.observed = infer(count(servers), FETCHES_PER_PEER * (len(servers) - 1))
+            possible, gate.observed = infer(count(servers), _holders.FETCHES_PER_PEER * (len(servers) - 1))
             if possible:
                 gate.verdict = _gate.SKIPPED
                 gate.reason = "the proof changes a Lease, and check mode writes nothing; what is observed is inferred"

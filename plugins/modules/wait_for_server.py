@@ -68,9 +68,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _api, _gate, _leases, _version
-
-HOOK = "poststarthook/mixed-version-proxy-handler"
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _api, _gate, _leases, _proxy, _version
 
 
 def look(server: _api.Server, params: t.Mapping[str, t.Any]) -> _gate.Sample:
@@ -92,7 +90,7 @@ def look(server: _api.Server, params: t.Mapping[str, t.Any]) -> _gate.Sample:
         return _gate.Sample(False, f"ready as {version}")
     if params["previous_holder"] and lease.holder == params["previous_holder"]:
         return _gate.Sample(False, f"ready as {version}, but still the old process (holder {lease.holder})")
-    hook = f"[+]{HOOK} ok" in ready.body.decode(errors="replace")
+    hook = _proxy.hooks(ready.body.decode(errors="replace")).get(_proxy.HOOK) == "ok"
     if params["proxy"] is not None and hook != params["proxy"]:
         return _gate.Sample(False, f"ready as {version}, the proxy's hook is {'there' if hook else 'missing'}")
     words = (
