@@ -61,7 +61,7 @@ class ActionModule(ActionBase):
             **({"failed": True, "msg": _run.words(broken)} if broken else {}),
             "run_id": run.id,
             "run_directory": run.directory,
-            "resumes": report["run"]["resumes"],
+            "resumed": _run.resumed(run) if arguments["state"] == "started" else [],
             "result": report["run"]["result"],
             "findings": report["findings"],
             "remaining": _run.remaining(report["findings"]),

@@ -106,10 +106,11 @@ run_directory:
   description: The run's folder.
   returned: always
   type: str
-resumes:
-  description: Id of the run that this one resumes.
-  returned: when there is one
-  type: str
+resumed:
+  description: Ids of the runs that this one goes on from, newest first; none but when it is started.
+  returned: always
+  type: list
+  elements: str
 result:
   description: How the run stands.
   returned: always

@@ -27,9 +27,10 @@ options:
     type: str
     required: true
   resumes:
-    description: Id of an ended run that this one resumes; a lock it left behind is taken over at once.
-    type: str
-    default: ""
+    description: Ids of the ended runs that this one goes on from; a lock that one of them left is taken over at once.
+    type: list
+    elements: str
+    default: []
   state:
     description: Hold the lock, or release it if O(holder) has it.
     type: str
@@ -85,7 +86,7 @@ def held_by(found: t.Mapping[str, t.Any]) -> tuple[str, bool]:
     return spec.get("holderIdentity") or "", age > spec.get("leaseDurationSeconds", 0)
 
 
-def acquire(server: _api.Server, holder: str, resumes: str, duration: int) -> tuple[bool, str]:
+def acquire(server: _api.Server, holder: str, resumes: t.Sequence[str], duration: int) -> tuple[bool, str]:
     """Whether the lock is ours now, and what was seen. A conflict means that somebody else was faster."""
     answer = server.request("GET", PATH)
     try:
@@ -96,7 +97,7 @@ def acquire(server: _api.Server, holder: str, resumes: str, duration: int) -> tu
             raise _api.ApiError(server.name, PATH, answer.status, answer.words)
         found = answer.json()
         other, expired = held_by(found)
-        if other not in ("", holder, resumes) and not expired:
+        if other not in ("", holder, *resumes) and not expired:
             return False, f"run {other} holds it since {found['spec'].get('acquireTime')}"
         version = {"resourceVersion": found["metadata"]["resourceVersion"]}
         server.send("PUT", PATH, wanted(holder, duration, version))
@@ -124,7 +125,7 @@ def main() -> t.NoReturn:
             _api.argument_spec(),
             {
                 "holder": {"type": "str", "required": True},
-                "resumes": {"type": "str", "default": ""},
+                "resumes": {"type": "list", "elements": "str", "default": []},
                 "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
                 "duration": {"type": "int", "default": 7200},
             },

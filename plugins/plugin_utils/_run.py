@@ -82,6 +82,8 @@ GATE_IDS = frozenset(
 WARNINGS = frozenset(["crd_not_established", "apiservice_unavailable", "clock_skew"])
 #: Playbooks that change something, and go on where an earlier run of them ended.
 RESUMABLE = frozenset(["upgrade", "proxy"])
+#: For how long a lock is good that nobody renewed, as upgrade_lock has it.
+LOCK_SECONDS = 7200
 #: Verdicts that let a run go on.
 HOLDS = frozenset(["passed", "not_exercised", "accepted", "skipped"])
 _WORST_LAST = ["skipped", "not_exercised", "passed", "accepted", "unproven", "failed"]
@@ -172,7 +174,8 @@ def start(report_directory: str, event: Event) -> Run:
         _close_if_dead(previous)
         run = previous.report()["run"]
         if run["playbook"] == event.get("playbook") and run["playbook"] in RESUMABLE and not run["check_mode"]:
-            if run["result"] != "succeeded" and _target(previous) == event.get("target"):
+            # One that still runs is not gone on from: its lock is its own.
+            if run["result"] not in ("succeeded", "running") and _target(previous) == event.get("target"):
                 resumes = previous.id
             break
     directory = os.path.join(report_directory, new_id())
@@ -185,6 +188,20 @@ def start(report_directory: str, event: Event) -> Run:
     os.symlink(current.id, link)
     os.replace(link, latest)
     return current
+
+
+def resumed(run: Run) -> list[str]:
+    """The ids of the runs that *run* goes on from, newest first: what one of them left behind, such as a lock, is its.
+
+    A run that stopped before it took the lock resumed the one that died holding it.
+    """
+    found: list[str] = []
+    earlier = run.report()["run"]["resumes"]
+    while earlier and earlier not in found:
+        found.append(earlier)
+        before = Run(os.path.join(os.path.dirname(os.path.normpath(run.directory)), earlier))
+        earlier = before.report()["run"]["resumes"] if os.path.exists(before.journal) else None
+    return found
 
 
 def runs(report_directory: str) -> list[Run]:
@@ -220,8 +237,14 @@ def _target(run: Run) -> t.Any:
 def _close_if_dead(run: Run) -> None:
     if run.report()["run"]["result"] != "running":
         return
-    begun = run.events()[0]
-    if begun.get("host") == socket.gethostname() and os.path.exists(f"/proc/{begun.get('pid')}"):
+    told = run.events()
+    if told[0].get("host") == socket.gethostname():
+        alive = os.path.exists(f"/proc/{told[0].get('pid')}")
+    else:
+        # Its process can't be seen from here; what is silent for as long as a lock lasts is held to be dead.
+        last = datetime.datetime.fromisoformat(told[-1]["at"].replace("Z", "+00:00"))
+        alive = (datetime.datetime.now(datetime.timezone.utc) - last).total_seconds() < LOCK_SECONDS
+    if alive:
         return
     run.append({"event": "run_finished", "result": "interrupted", "next_action": "Start the playbook again."})
     run.write()

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import pathlib
@@ -156,14 +157,26 @@ def test_a_dead_run_is_closed_as_interrupted_and_resumed(tmp_path):
 
 def test_a_living_run_is_left_alone(tmp_path):
     living = start(tmp_path, pid=os.getpid())
-    start(tmp_path)
+    following = start(tmp_path)
     assert living.report()["run"]["result"] == "running"
+    # Its lock is not taken from it.
+    assert _run.resumed(following) == []
 
 
-def test_a_process_id_on_another_host_tells_nothing(tmp_path):
-    elsewhere = start(tmp_path, pid=os.getpid(), host="elsewhere.invalid")
-    start(tmp_path)
-    assert elsewhere.report()["run"]["result"] == "interrupted"
+@pytest.mark.parametrize(("hours", "result"), [(1, "running"), (3, "interrupted")])
+def test_a_run_of_another_host_is_dead_once_it_was_silent_for_as_long_as_a_lock_lasts(tmp_path, hours, result):
+    at_last = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=hours)
+    elsewhere = start(tmp_path, pid=NO_PROCESS, host="elsewhere.invalid", at=at_last.isoformat())
+    following = start(tmp_path)
+    assert elsewhere.report()["run"]["result"] == result
+    assert _run.resumed(following) == ([elsewhere.id] if result == "interrupted" else [])
+
+
+def test_a_run_that_stopped_early_does_not_hide_the_one_that_left_a_lock(tmp_path):
+    dead = start(tmp_path, pid=NO_PROCESS)
+    stopped = start(tmp_path)
+    stopped.append({"event": "run_finished", "result": "stopped"})
+    assert _run.resumed(start(tmp_path)) == [stopped.id, dead.id]
 
 
 @pytest.mark.parametrize(
