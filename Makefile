@@ -75,6 +75,10 @@ evidence-job: setup ## the figures of the main job, measured on a kubeadm lab: b
 evidence-proxy: setup ## what is claimed about the proxy, shown on systemd labs: build/evidence/proxy.json; ONLY=section,section
 	@tests/evidence/proxy
 
+.PHONY: evidence-etcd
+evidence-etcd: setup ## what is claimed about etcd, its backup and its restore, shown on systemd labs: build/evidence/etcd.json; ONLY=section,section
+	@tests/evidence/etcd
+
 .PHONY: clean
 clean: ## removes what was made, labs excepted: take those down first
 	@find build -mindepth 1 -maxdepth 1 ! -name lab -exec rm -rf {} + 2>/dev/null || true

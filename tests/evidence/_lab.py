@@ -14,11 +14,13 @@ import shlex
 import subprocess
 import sys
 import time
+import traceback
 import typing as t
 
 import yaml
-from _common import OUT, ROOT, Client, epoch, now, playbook
+from _common import OUT, ROOT, Client, Results, epoch, now, playbook
 
+PEER_FLAG = {"lab_apiserver_extra_args": {"peer-ca-file": "/etc/kubernetes/pki/ca.crt"}}
 #: What 1.37 serves and 1.36 does not, cluster-scoped and harmless to list.
 NEW_PATH = "/apis/storagemigration.k8s.io/v1/storageversionmigrations?limit=1"
 NEW_RESOURCE = "storageversionmigrations"
@@ -104,7 +106,7 @@ class Lab:
         self.name = name
         self.folder = ROOT / "build" / "lab" / name
         self.inventory = self.folder / "inventory.yml"
-        self.out = OUT / "proxy" / name
+        self.out = OUT / "labs" / name
         self.out.mkdir(parents=True, exist_ok=True)
         self.runs = 0
         self.last: Run | None = None
@@ -385,3 +387,46 @@ class Lab:
         say(f"{name}: exit code {code}, {seconds:.0f} s, log {log.relative_to(ROOT)}")
         self.last = Run(code, output, seconds, began, report, folder, log)
         return self.last
+
+
+def log_of(name: str) -> pathlib.Path:
+    """Where what an evidence command starts may write."""
+    path = OUT / "logs" / f"{name}.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+@contextlib.contextmanager
+def lab_of(name: str, nodes: int, versions: tuple[str, str] = ("", ""), flags: bool = True) -> t.Iterator[Lab]:
+    """A lab of systemd units that is there for as long as it is needed."""
+    variables: dict[str, t.Any] = {"lab_name": name, "lab_driver": "systemd", "lab_nodes": nodes}
+    for key, version in zip(("lab_from_version", "lab_to_version"), versions):
+        if version:
+            variables[key] = version
+    if flags:
+        variables.update(PEER_FLAG)
+    say(f"lab {name}: {nodes} nodes come up")
+    code, output, seconds = playbook("lab_up", "-e", json.dumps(variables), log=log_of(f"lab-up-{name}"))
+    try:
+        if code:
+            raise NotAsWanted(f"the lab did not come up: {output.strip().splitlines()[-1]}")
+        say(f"lab {name}: up in {seconds:.0f} s")
+        yield Lab(name)
+    finally:
+        playbook("lab_down", "-e", f"lab_name={name}", log=log_of(f"lab-down-{name}"))
+
+
+@contextlib.contextmanager
+def or_left_out(results: Results, *ids: str) -> t.Iterator[None]:
+    """Cases that could not be brought about are no cases; they are named, with the reason."""
+    try:
+        yield
+    except Exception as error:
+        # A fault of the command's own as well: what comes after it is still worth its hours.
+        if not isinstance(error, NotAsWanted):
+            traceback.print_exc()
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        for id_ in ids:
+            if id_ not in {entry["id"] for entry in results.cases}:
+                say(f"{id_}: not run: {error}")
+                results.left_out(id_, f"{error} ({where.name}, line {where.lineno})")
