@@ -28,7 +28,11 @@ def lacking(events: t.Sequence[_run.Event], node: str, wanted: t.Sequence[str]) 
         verdicts = [
             event["verdict"]
             for event in events[since + 1 :]
-            if event["event"] == "gate" and event["id"] == gate_id and (gate_id in WHOLE or event["node"] == about)
+            if event["event"] == "gate"
+            and event["id"] == gate_id
+            # A warning bears the id of what it was seen beside, and stops nothing.
+            and event["severity"] == "blocking"
+            and (gate_id in WHOLE or event["node"] == about)
         ]
         return bool(verdicts) and verdicts[-1] in _run.HOLDS
 

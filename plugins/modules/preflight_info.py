@@ -138,9 +138,7 @@ def version_hop(params: Params) -> _gate.Gate:
 
 def servers_ready(params: Params) -> _gate.Gate:
     troubles = [
-        f"{p['name']}: {p['error'] or 'not ready, ' + ', '.join(p['unready'])}"
-        for p in params["proxies"]
-        if not p["ready"]
+        p["error"] or f"{p['name']}: not ready, {', '.join(p['unready'])}" for p in params["proxies"] if not p["ready"]
     ]
     return _gate.Gate(
         id="servers_ready",

@@ -9,8 +9,8 @@ from ansible_collections.mixedversion.kubernetes.plugins.action import driver_st
 WANTED = ["lock", "peers_fetched", "quorum_after_step"]
 
 
-def gate(gate_id, node="", verdict="passed"):
-    return {"event": "gate", "id": gate_id, "node": node, "verdict": verdict}
+def gate(gate_id, node="", verdict="passed", severity="blocking"):
+    return {"event": "gate", "id": gate_id, "node": node, "verdict": verdict, "severity": severity}
 
 
 def step(node, hop):
@@ -38,6 +38,13 @@ def test_the_last_verdict_counts(first):
     failed = gate("quorum_after_step", "cp1", "failed")
     assert driver_step.lacking([*first, failed], "cp1", WANTED) == ["quorum_after_step"]
     assert driver_step.lacking([failed, *first], "cp1", WANTED) == []
+
+
+def test_a_warning_beside_a_gate_that_held_stops_no_step(first):
+    events = [*first, step("cp1", True), gate("quorum_after_step", "cp2")]
+    events += [gate("server_is_target", "cp1"), gate("convergence"), gate("requests_proxied")]
+    events += [gate("convergence", verdict="failed", severity="warning")]
+    assert driver_step.lacking(events, "cp2", WANTED) == []
 
 
 @pytest.mark.parametrize(
