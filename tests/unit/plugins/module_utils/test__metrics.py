@@ -63,6 +63,16 @@ def test_with_the_code_alone_the_total_bounds_both():
     assert _metrics.fetch_codes(samples) == {"200": 9, "503": 2}
 
 
+def test_1_35_counts_by_the_code_alone(recorded):
+    text = recorded("metrics-v1.35.4.txt")
+    samples = _metrics.parse(text, (*_metrics.COUNTERS, _metrics.FEATURE_ENABLED))
+    assert not _metrics.labelled(samples)
+    assert _metrics.fetch_codes(samples) == {"200": 122}
+    assert _metrics.total(samples, _metrics.FEATURE_ENABLED, name=_metrics.GATE) == 1
+    # It has no counter of failed fetches.
+    assert not [sample for sample in samples if sample.name == _metrics.SYNC_ERRORS]
+
+
 def test_a_server_that_rerouted_nothing_counts_as_labelled():
     assert _metrics.labelled([])
     assert _metrics.fetched([]) == _metrics.rerouted([], *RESOURCE) == 0

@@ -127,6 +127,15 @@ def test_recorded_hooks(recorded):
     }
 
 
+def test_the_hooks_of_1_35(recorded):
+    assert _proxy.hooks(recorded("readyz-v1.35.4.txt")) == {
+        "mixed-version-proxy-handler": "ok",
+        "peer-endpoint-reconciler-controller": "ok",
+        "local-discovery-cache-sync": "ok",
+        "peer-discovery-cache-sync": "ok",
+    }
+
+
 def test_a_server_that_started_while_its_peers_were_out_of_reach(recorded):
     # Recorded after a start with the way to both peers refused (503), then open but without system:discovery (403).
     samples = _metrics.parse(recorded("metrics-v1.36.4-peers-refused.txt"), _metrics.COUNTERS)
