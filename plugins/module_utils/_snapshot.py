@@ -134,6 +134,10 @@ class FromGateway:
                     result = frame["result"]
                     remaining = int(result.get("remaining_bytes", 0))
                     yield binascii.a2b_base64(result.get("blob", ""))
+        except http.client.IncompleteRead as error:
+            raise _etcd.EtcdError(
+                f"{endpoint}: the member went away in the middle of the snapshot, with {remaining} bytes still to come"
+            ) from error
         except (OSError, http.client.HTTPException, ValueError, KeyError, AttributeError, TypeError) as error:
             raise _etcd.EtcdError(f"{endpoint}: the snapshot can't be read: {type(error).__name__} {error}") from error
         finally:
