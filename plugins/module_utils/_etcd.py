@@ -9,10 +9,8 @@ Source: etcd ``api/etcdserverpb/rpc.proto`` (messages and paths), ``server/embed
 
 from __future__ import annotations
 
-import base64
 import concurrent.futures
 import dataclasses
-import hashlib
 import http.client
 import json
 import ssl
@@ -20,10 +18,6 @@ import typing as t
 import urllib.parse
 
 TIMEOUT = 5.0
-#: The SHA-256 that etcd appends to a snapshot, over all that precedes it.
-TRAILER_BYTES = 32
-#: A bbolt file is made of pages, and every page size is a multiple of this.
-BLOCK_BYTES = 512
 
 OPTIONS: dict[str, dict[str, t.Any]] = {
     "endpoint": {"type": "str", "default": "https://127.0.0.1:2379"},
@@ -148,6 +142,10 @@ class Gateway:
         other._context = self._context
         return other
 
+    def connect(self, timeout: float) -> http.client.HTTPSConnection:
+        """A connection of one's own, for answers that come bit by bit; *timeout* is for each read."""
+        return http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=self._context)
+
     def post(self, path: str, body: t.Mapping[str, t.Any] | None = None, timeout: float = TIMEOUT) -> t.Any:
         """Call one method of the gateway; any answer but 200 is an :class:`EtcdError`."""
         connection = http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=self._context)
@@ -207,65 +205,3 @@ class Gateway:
     def move_leader(self, target_id: str) -> None:
         """Only the leader itself can be asked."""
         self.post("/v3/maintenance/transfer-leadership", {"targetID": target_id}, timeout=30.0)
-
-    def snapshot(self, timeout: float) -> t.Iterator[tuple[bytes, int]]:
-        """The snapshot's bytes as they come, each piece with the bytes that remain after it.
-
-        An error in the middle of the stream comes with status 200, as a line of its own.
-        """
-        connection = http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=self._context)
-        try:
-            connection.request("POST", "/v3/maintenance/snapshot", "{}", {"Content-Type": "application/json"})
-            response = connection.getresponse()
-            if response.status != 200:
-                raise EtcdError(f"{self.endpoint}: a snapshot was refused: {response.status} {response.read(200)!r}")
-            remaining = -1
-            for line in response:
-                frame = json.loads(line)
-                if "error" in frame:
-                    raise EtcdError(
-                        f"{self.endpoint}: the snapshot broke off: {frame['error'].get('message', frame['error'])}"
-                    )
-                result = frame["result"]
-                remaining = int(result.get("remaining_bytes", 0))
-                yield base64.b64decode(result.get("blob", "")), remaining
-            if remaining != 0:
-                raise EtcdError(f"{self.endpoint}: the snapshot ended with {remaining} bytes still to come")
-        except (OSError, http.client.HTTPException, ValueError, KeyError) as error:
-            raise EtcdError(f"{self.endpoint}: the snapshot can't be read: {error}") from error
-        finally:
-            connection.close()
-
-
-@dataclasses.dataclass(frozen=True)
-class SnapshotCheck:
-    """What a snapshot file says of itself. ``trouble`` is empty when its own checksum holds."""
-
-    size_bytes: int
-    sha256: str
-    trouble: str
-
-
-def check_snapshot(path: str) -> SnapshotCheck:
-    """Hash the file in one pass and hold it against the SHA-256 that etcd appended to it."""
-    body, whole = hashlib.sha256(), hashlib.sha256()
-    tail = b""
-    size = 0
-    with open(path, "rb") as file:
-        while True:
-            piece = file.read(1 << 20)
-            if not piece:
-                break
-            size += len(piece)
-            whole.update(piece)
-            held = tail + piece
-            tail = held[-TRAILER_BYTES:]
-            body.update(held[:-TRAILER_BYTES])
-    trouble = ""
-    if size % BLOCK_BYTES != TRAILER_BYTES:
-        trouble = (
-            f"its size, {size} bytes, is not whole blocks and a SHA-256; it is cut short or has something appended"
-        )
-    elif body.digest() != tail:
-        trouble = "its content does not have the SHA-256 that etcd wrote at its end"
-    return SnapshotCheck(size, whole.hexdigest(), trouble)

@@ -72,7 +72,15 @@ class Pki:
             .not_valid_before(NOW + DAY if not_yet else NOW - 10 * DAY)
             .not_valid_after(NOW - DAY if ended else NOW + 100 * DAY)
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            # From Python 3.13 on a verifier wants it.
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.key.public_key()), critical=False)
         )
+        if ca:
+            what = ("content_commitment", "crl_sign", "data_encipherment", "digital_signature", "encipher_only")
+            what += ("decipher_only", "key_agreement", "key_cert_sign", "key_encipherment")
+            allowed = x509.KeyUsage(**{name: name in ("crl_sign", "key_cert_sign") for name in what})
+            builder = builder.add_extension(allowed, critical=True)
         if names:
             general = []
             for each in names:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import http.client
 import json
 import ssl
@@ -131,41 +130,3 @@ def test_lag_of_nobody():
 def test_only_https():
     with pytest.raises(_etcd.EtcdError, match="no https URL"):
         _etcd.Gateway("http://127.0.0.1:2379", "ca", "cert", "key")
-
-
-def snapshot(blocks=3):
-    body = bytes(range(256)) * 2 * blocks
-    return body + hashlib.sha256(body).digest()
-
-
-def check(tmp_path, content):
-    path = tmp_path / "snapshot.db"
-    path.write_bytes(content)
-    return _etcd.check_snapshot(str(path))
-
-
-@pytest.mark.parametrize("blocks", [3, 2048, 2049])
-def test_a_whole_snapshot(tmp_path, blocks):
-    content = snapshot(blocks)
-    assert check(tmp_path, content) == _etcd.SnapshotCheck(len(content), hashlib.sha256(content).hexdigest(), "")
-
-
-@pytest.mark.parametrize("place", [0, 700, -33, -32, -1])
-def test_a_flipped_bit_is_detected(tmp_path, place):
-    content = bytearray(snapshot())
-    content[place] ^= 1
-    assert "does not have the SHA-256" in check(tmp_path, bytes(content)).trouble
-
-
-@pytest.mark.parametrize("cut", [1, 32, 512, 544])
-def test_a_truncated_snapshot_is_detected(tmp_path, cut):
-    assert check(tmp_path, snapshot()[:-cut]).trouble
-
-
-@pytest.mark.parametrize("more", [b"\0", b"\0" * 32, b"\0" * 512])
-def test_something_appended_is_detected(tmp_path, more):
-    assert check(tmp_path, snapshot() + more).trouble
-
-
-def test_an_empty_file_is_no_snapshot(tmp_path):
-    assert check(tmp_path, b"").trouble
