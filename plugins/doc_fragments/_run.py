@@ -82,7 +82,7 @@ attributes:
     ETCD = r"""
 options:
   endpoint:
-    description: Client URL of the member on this node.
+    description: Client URL of the member on this node, or of any member where etcd is external to it.
     type: str
     default: https://127.0.0.1:2379
   ca_file:

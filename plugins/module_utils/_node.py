@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
 import re
 import shutil
@@ -44,6 +45,16 @@ def flags(arguments: t.Iterable[str]) -> dict[str, str]:
             name, dummy, value = argument[2:].partition("=")
             result[name] = value if dummy else "true"
     return result
+
+
+def environment(process: int) -> dict[str, str]:
+    """What a process was started with as its environment; empty if it may not be read."""
+    try:
+        with open(f"/proc/{process}/environ", "rb") as file:
+            entries = file.read().decode(errors="replace").split("\0")
+    except OSError:
+        return {}
+    return {name: value for name, found, value in (entry.partition("=") for entry in entries) if found}
 
 
 def manifest_command(text: str) -> list[str]:
@@ -121,3 +132,17 @@ def version_of(module: AnsibleModule, name: str, path: str) -> str:
     arguments = {"kubeadm": ["version", "-o", "short"], "kubectl": ["version", "--client"]}.get(name, ["--version"])
     match = re.search(r"\bv?(\d+\.\d+\.\d+(?:-[0-9A-Za-z.]+)?)", output(module, path, *arguments))
     return f"v{match[1]}" if match else ""
+
+
+def local_addresses(fib_trie: str, if_inet6: str) -> list[str]:
+    """A node's own addresses by ``/proc/net``: the targets of local routes, and IPv6 addresses of global scope."""
+    local = re.findall(r"\|-- (\S+)\n(?:\s+/\d+ .*\n)*?\s+/32 host LOCAL", fib_trie)
+    fields = [line.split() for line in if_inet6.splitlines()]
+    local += [str(ipaddress.IPv6Address(int(field[0], 16))) for field in fields if len(field) > 3 and field[3] == "00"]
+    # The kernel lists a route in each of its tables, so that most come twice.
+    return sorted({address for address in local if not ipaddress.ip_address(address).is_loopback})
+
+
+def addresses() -> list[str]:
+    """This node's own addresses, loopback and link-local ones left out."""
+    return local_addresses(read("/proc/net/fib_trie"), read("/proc/net/if_inet6"))

@@ -27,6 +27,9 @@ options:
     type: str
     choices: [kubeadm, systemd]
     required: true
+  etcd_data_directory:
+    description: etcd's data folder on this node; as its process has it if left out.
+    type: path
 """
 
 EXAMPLES = r"""
@@ -46,9 +49,20 @@ apiserver_flags:
   returned: always
   type: dict
 etcd:
-  description: Endpoint, CA, certificate and key by which the API server reaches etcd.
+  description:
+    - Endpoint, CA, certificate and key by which the API server reaches etcd, and etcd's data folder on this node.
+    - Of several endpoints the one on this node, or the first if none is.
   returned: always
   type: dict
+etcd_removed_flags:
+  description: etcd's settings that etcd 3.7 no longer has.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    name: {description: The flag's name., type: str, returned: always}
+    how: {description: "V(flag), V(environment) or V(file).", type: str, returned: always}
+    where: {description: The file that it is in., type: str, returned: always}
 etcd_bytes:
   description: Size of the files in etcd's data folder.
   returned: always
@@ -99,7 +113,6 @@ addresses:
   elements: str
 """
 
-import ipaddress
 import os
 import re
 import shutil
@@ -109,7 +122,13 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _gate, _node, _proxy
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import (
+    _etcd,
+    _etcd_flags,
+    _gate,
+    _node,
+    _proxy,
+)
 
 SERVERS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd")
 TOOLS = ("kubeadm", "kubelet", "kubectl")
@@ -129,6 +148,8 @@ ETCD_CERTIFICATES = {
     "cert-file": ("etcd_server", "/etc/kubernetes/pki/etcd/server.crt"),
     "peer-cert-file": ("etcd_peer", "/etc/kubernetes/pki/etcd/peer.crt"),
 }
+#: Settings of a systemd unit that name files: where a setting of its process may come from.
+UNIT_FILES = ("FragmentPath", "DropInPaths", "EnvironmentFiles")
 KUBELET_CERTIFICATE = "/var/lib/kubelet/pki/kubelet-client-current.pem"
 
 
@@ -205,19 +226,55 @@ def certificates(apiserver: t.Mapping[str, str], etcd: t.Mapping[str, str]) -> l
     return [entry for entry in found if entry["pem"]]
 
 
-def addresses(fib_trie: str, if_inet6: str) -> list[str]:
-    """A node's own addresses by ``/proc/net``: the targets of local routes, and IPv6 addresses of global scope."""
-    local = re.findall(r"\|-- (\S+)\n(?:\s+/\d+ .*\n)*?\s+/32 host LOCAL", fib_trie)
-    fields = [line.split() for line in if_inet6.splitlines()]
-    local += [str(ipaddress.IPv6Address(int(field[0], 16))) for field in fields if len(field) > 3 and field[3] == "00"]
-    # The kernel lists a route in each of its tables, so that most come twice.
-    return sorted({address for address in local if not ipaddress.ip_address(address).is_loopback})
+def endpoint(servers: str) -> str:
+    """Of the API server's etcd servers the one on this node, else the first: kubespray gives each node all."""
+    urls = [url.strip() for url in servers.split(",") if url.strip()] or ["https://127.0.0.1:2379"]
+    host = _etcd.Host(frozenset(_node.addresses()), False)
+    return next((url for url in urls if _etcd.is_loopback(url) or host.has([url])), urls[0])
+
+
+def unit_texts(module: AnsibleModule, unit: str) -> dict[str, str]:
+    """The files that make up a unit, in the order in which they are read, with what is in them."""
+    shown = _node.output(module, "systemctl", "show", unit, *(f"--property={name}" for name in UNIT_FILES))
+    found = {name: value for name, dummy, value in (line.partition("=") for line in shown.splitlines())}
+    # EnvironmentFiles comes with "(ignore_errors=no)" behind each, everything else is paths.
+    paths = [path for name in UNIT_FILES for path in found.get(name, "").split() if path.startswith("/")]
+    return {path: _node.read(path) for path in paths}
+
+
+def etcd_settings(process: tuple[int, list[str]] | None) -> list[tuple[str, dict[str, str], str]]:
+    """What the etcd of this node was told, a kind at a time, what wins last; of a manifest if it does not run."""
+    if process is None:
+        path = f"{_node.MANIFESTS}/etcd.yaml"
+        return [(_etcd_flags.FLAG, _node.flags(_node.manifest_command(_node.read(path))), path)]
+    flags = _node.flags(process[1])
+    variables = _etcd_flags.of_environment(_node.environment(process[0]))
+    file = flags.get("config-file") or variables.get("config-file") or ""
+    # With a file, etcd reads nothing else.
+    if file:
+        return [(_etcd_flags.FLAG, flags, ""), (_etcd_flags.FILE, _etcd_flags.of_file(_node.read(file)), file)]
+    return [(_etcd_flags.ENVIRONMENT, variables, ""), (_etcd_flags.FLAG, flags, "")]
+
+
+def removed_flags(
+    settings: t.Iterable[tuple[str, dict[str, str], str]], texts: t.Mapping[str, str]
+) -> list[dict[str, str]]:
+    """Those that etcd 3.7 does not have, each with the file it is in."""
+    return [
+        _etcd_flags.Setting(name, how, where or _etcd_flags.place(name, how, texts)).dump()
+        for how, values, where in settings
+        for name in values
+        if _etcd_flags.removed(name)
+    ]
 
 
 def main() -> t.NoReturn:
     module = AnsibleModule(
         argument_spec=_gate.argument_spec(
-            {"driver": {"type": "str", "choices": ["kubeadm", "systemd"], "required": True}}
+            {
+                "driver": {"type": "str", "choices": ["kubeadm", "systemd"], "required": True},
+                "etcd_data_directory": {"type": "path"},
+            }
         ),
         supports_check_mode=True,
     )
@@ -225,8 +282,14 @@ def main() -> t.NoReturn:
     found = apiserver_flags()
     paths = binaries(driver)
     process = _node.running("etcd")
-    etcd_flags = _node.flags(process[1]) if process else {}
-    data = etcd_flags.get("data-dir", "/var/lib/etcd")
+    settings = etcd_settings(process)
+    etcd_flags = {name: value for dummy, values, dummy2 in settings for name, value in values.items()}
+    data = module.params["etcd_data_directory"] or etcd_flags.get("data-dir", "/var/lib/etcd")
+    if driver == "kubeadm":
+        manifest = f"{_node.MANIFESTS}/etcd.yaml"
+        texts = {manifest: _node.read(manifest)}
+    else:
+        texts = unit_texts(module, "etcd.service")
     components = component_versions(module, paths)
     if "kubelet" in paths:
         components["kubelet"] = _node.binary_version(module, paths["kubelet"])
@@ -237,18 +300,20 @@ def main() -> t.NoReturn:
         hostname=socket.gethostname(),
         apiserver_flags=found,
         etcd={
-            "endpoint": found.get("etcd-servers", "https://127.0.0.1:2379").split(",")[0],
+            "endpoint": endpoint(found.get("etcd-servers", "")),
             "ca_file": found.get("etcd-cafile", "/etc/kubernetes/pki/etcd/ca.crt"),
             "cert_file": found.get("etcd-certfile", "/etc/kubernetes/pki/apiserver-etcd-client.crt"),
             "key_file": found.get("etcd-keyfile", "/etc/kubernetes/pki/apiserver-etcd-client.key"),
+            "data_directory": data,
         },
+        etcd_removed_flags=removed_flags(settings, texts),
         etcd_bytes=folder_bytes(data),
         components=components,
         paths=paths,
         disks=[disk for disk in map(free, ("/etc/kubernetes", data, "/var/lib")) if disk],
         certificates=certificates(found, etcd_flags),
         clock=time.time(),
-        addresses=addresses(_node.read("/proc/net/fib_trie"), _node.read("/proc/net/if_inet6")),
+        addresses=_node.addresses(),
     )
 
 

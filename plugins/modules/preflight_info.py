@@ -13,7 +13,8 @@ version_added: 0.1.0
 description:
   - Holds the servers, Nodes and etcd members as they are against the target version.
   - Gates C(version_hop), C(version_skew), C(servers_ready), C(feature_gates), C(component_flags), C(nodes_ready),
-    C(etcd_version), C(disk_space), C(kubeadm_config), and C(certificates_valid), which is judged on the controller.
+    C(etcd_version), C(etcd_flags), C(disk_space), C(kubeadm_config), and C(certificates_valid), which is judged on the
+    controller.
   - With O(job=proxy) only those that a change of the servers' flags depends on, and C(proxy_enabled).
   - A check that breaks is a failed gate of its own and hides no other.
 author:
@@ -97,7 +98,13 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _api, _gate, _metrics, _version
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import (
+    _api,
+    _etcd_flags,
+    _gate,
+    _metrics,
+    _version,
+)
 
 #: etcd's own upgrade guide to 3.7 wants every member at this or later first.
 ETCD_BEFORE_3_7 = _version.parse("3.6.11")
@@ -203,19 +210,32 @@ def proxy_enabled(params: Params) -> _gate.Gate:
 
 
 def etcd_version(params: Params) -> _gate.Gate:
+    """Whether every member may meet etcd 3.7. Members on other hosts can't be stepped from here."""
     target = _version.parse(params["version"])
-    old = [m for m in params["etcd_members"] if m["version"] and _version.parse(m["version"]) < ETCD_BEFORE_3_7]
+    members = params["etcd_members"]
+    here = {node.get("etcd_member") for node in params["nodes"]} - {None, ""}
+    old = [m for m in members if m["version"] and _version.parse(m["version"]) < ETCD_BEFORE_3_7]
+    minors = sorted({m["version"].rpartition(".")[0] for m in members if m["version"]})
+    storages = sorted({m.get("storage_version") for m in members} - {None, ""})
     gate = _gate.Gate(
         id="etcd_version",
         verdict=_gate.PASSED,
-        observed=", ".join(f"{m['name']} {m['version'] or 'unknown'}" for m in params["etcd_members"]),
+        observed=", ".join(f"{m['name']} {m['version'] or 'unknown'}" for m in members)
+        + (f"; minors {' and '.join(minors)} mixed" if len(minors) > 1 else "")
+        + (f"; storage {', '.join(storages)}" if storages else ""),
         expected=f"every member at {ETCD_BEFORE_3_7} or later before etcd 3.7 comes, or a way to step it there",
     )
     if (target.major, target.minor) < RELEASE_WITH_ETCD_3_7:
         gate.expected = "any: this target brings no new minor of etcd"
-    elif any(not m["version"] for m in params["etcd_members"]):
+    elif not here:
+        gate.expected = "any: no member is on these nodes, so this upgrade does not touch etcd"
+    elif any(not m["version"] for m in members):
         gate.verdict = _gate.UNPROVEN
         gate.next_action = "Make the member that does not answer reachable from its peers' nodes."
+    elif any(m["name"] not in here for m in old):
+        gate.verdict = _gate.FAILED
+        elsewhere = ", ".join(m["name"] for m in old if m["name"] not in here)
+        gate.next_action = f"Upgrade etcd by hand where it is not on a node of this group: {elsewhere}."
     elif old and params["etcd_step"]:
         gate.observed += f"; {len(old)} to be stepped to {params['etcd_step']} first"
         if _version.parse(params["etcd_step"]) < ETCD_BEFORE_3_7:
@@ -228,6 +248,66 @@ def etcd_version(params: Params) -> _gate.Gate:
             "or accept etcd_version."
         )
     return gate
+
+
+def configured_etcd_flags(document: t.Mapping[str, t.Any]) -> list[str]:
+    """Names of etcd's extra arguments in kubeadm-config: a list of names and values, up to v1beta3 a map."""
+    # It comes with the client; a node, where other modules run, has none.
+    import yaml
+
+    configuration = yaml.safe_load(document.get("data", {}).get("ClusterConfiguration", "")) or {}
+    extra = ((configuration.get("etcd") or {}).get("local") or {}).get("extraArgs") or {}
+    return [item["name"] for item in extra] if isinstance(extra, list) else list(extra)
+
+
+def etcd_flags(params: Params, document: t.Callable[[], t.Mapping[str, t.Any]]) -> list[_gate.Gate]:
+    """What etcd 3.7 does not start with; and, as a warning, what it would leave unheeded.
+
+    kubeadm writes etcd's manifest anew from kubeadm-config with the target, so there kubeadm-config decides.
+    """
+    target = _version.parse(params["version"])
+    gate = _gate.Gate("etcd_flags", _gate.PASSED, "", "no setting that etcd 3.7 has removed")
+    if (target.major, target.minor) < RELEASE_WITH_ETCD_3_7:
+        gate.expected, gate.observed = "any: this target brings no new minor of etcd", "not looked at"
+        return [gate]
+    kubeadm = params["driver"] == "kubeadm"
+    settings = [(node["name"], setting) for node in params["nodes"] for setting in node["etcd_removed_flags"]]
+    refused = [(s["name"], f"{node}: {s['where']}") for node, s in settings if s["how"] == _etcd_flags.FLAG]
+    unheeded = [(s["name"], f"{node}: {s['where']}") for node, s in settings if s["how"] != _etcd_flags.FLAG]
+    if kubeadm:
+        where = "kubeadm-config: etcd.local.extraArgs"
+        configured = [name for name in configured_etcd_flags(document()) if _etcd_flags.removed(name)]
+        unheeded += [found for found in refused if found[0] not in configured]
+        refused = [(name, where) for name in configured] + [found for found in refused if found[0] in configured]
+    gate.observed = told(refused) or f"none that stops it on {len(params['nodes'])} nodes"
+    if refused:
+        gate.verdict = _gate.FAILED
+        gate.next_action = replacements(refused)
+    if not unheeded:
+        return [gate]
+    warning = _gate.Gate(
+        id="etcd_flags",
+        verdict=_gate.FAILED,
+        severity=_gate.WARNING,
+        observed=f"{told(unheeded)}; etcd 3.7 starts {'without it' if len(unheeded) == 1 else 'without them'}",
+        expected=gate.expected,
+        next_action=replacements(unheeded),
+    )
+    return [gate, warning]
+
+
+def told(settings: t.Iterable[tuple[str, str]]) -> str:
+    return ", ".join(f"{name} ({where})" for name, where in settings)
+
+
+def replacements(settings: t.Iterable[tuple[str, str]]) -> str:
+    """What to do about each setting, named once. Etcd 3.6 knows the new names too, so it can be done at once."""
+    names = sorted({name for name, dummy in settings})
+    words = [
+        f"--{name} by {_etcd_flags.instead(name)}" if _etcd_flags.instead(name) else f"--{name} by nothing"
+        for name in names
+    ]
+    return f"Replace in the file named, which etcd 3.6 takes already: {', '.join(words)}."
 
 
 def disk_space(params: Params) -> _gate.Gate:
@@ -300,15 +380,13 @@ def of_nodes(
     return _gate.Gate(gate_id, _gate.SKIPPED, "no kubelets belong to this job", "", reason=reason)
 
 
-def kubeadm_config(params: Params, server: _api.Server) -> _gate.Gate:
+def kubeadm_config(params: Params, document: t.Callable[[], t.Mapping[str, t.Any]]) -> _gate.Gate:
     gate = _gate.Gate("kubeadm_config", _gate.PASSED, "", "kubeadm-config in kube-system can be read")
     if params["driver"] != "kubeadm":
         gate.verdict, gate.reason, gate.observed = _gate.SKIPPED, "the driver is not kubeadm", "not read"
         return gate
-    document = server.get("/api/v1/namespaces/kube-system/configmaps/kubeadm-config")
-    gate.observed = (
-        "it is there" if "ClusterConfiguration" in document.get("data", {}) else "it has no ClusterConfiguration"
-    )
+    has = "ClusterConfiguration" in document().get("data", {})
+    gate.observed = "it is there" if has else "it has no ClusterConfiguration"
     if gate.observed != "it is there":
         gate.verdict, gate.next_action = _gate.FAILED, "Upload it with kubeadm init phase upload-config kubeadm."
     return gate
@@ -355,18 +433,21 @@ def work(params: Params, items: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, 
     return result
 
 
-def guarded(gate_id: str, check: t.Callable[[], _gate.Gate]) -> _gate.Gate:
+def guarded(gate_id: str, check: t.Callable[[], _gate.Gate | list[_gate.Gate]]) -> list[_gate.Gate]:
     """Run one check; what it raises is a failed gate, so that it hides no other."""
     begun = time.monotonic()
     try:
-        gate = check()
+        checked = check()
+        gates = checked if isinstance(checked, list) else [checked]
     except Exception as error:  # pylint: disable=broad-except
         gate = _gate.Gate(
             gate_id, _gate.FAILED, f"the check broke: {type(error).__name__}: {error}", "the check can be made"
         )
         gate.next_action = "Mend what the message names (an unreachable server, a missing right) and start again."
-    gate.elapsed_seconds = round(time.monotonic() - begun, 3)
-    return gate
+        gates = [gate]
+    for gate in gates:
+        gate.elapsed_seconds = round(time.monotonic() - begun, 3)
+    return gates
 
 
 def main() -> t.NoReturn:
@@ -396,10 +477,14 @@ def main() -> t.NoReturn:
     def items() -> list[dict[str, t.Any]]:
         return list(server.get("/api/v1/nodes").get("items") or [])
 
-    checks: dict[str, t.Callable[[], _gate.Gate]] = {
+    @functools.cache
+    def document() -> dict[str, t.Any]:
+        return dict(server.get("/api/v1/namespaces/kube-system/configmaps/kubeadm-config"))
+
+    checks: dict[str, t.Callable[[], _gate.Gate | list[_gate.Gate]]] = {
         "servers_ready": lambda: servers_ready(params),
         "nodes_ready": lambda: of_nodes("nodes_ready", nodes_ready, params, items),
-        "kubeadm_config": lambda: kubeadm_config(params, server),
+        "kubeadm_config": lambda: kubeadm_config(params, document),
         "component_flags": lambda: component_flags(params),
     }
     if params["proxy_state"] == "present":
@@ -410,15 +495,16 @@ def main() -> t.NoReturn:
         checks["version_hop"] = lambda: version_hop(params)
         checks["version_skew"] = lambda: of_nodes("version_skew", version_skew, params, items)
         checks["etcd_version"] = lambda: etcd_version(params)
+        checks["etcd_flags"] = lambda: etcd_flags(params, document)
         checks["disk_space"] = lambda: disk_space(params)
-    gates = [guarded(gate_id, check) for gate_id, check in checks.items()]
+    gates = [gate for gate_id, check in checks.items() for gate in guarded(gate_id, check)]
     try:
         todo = work(params, items() if params["kubelets"] else [])
     except (_api.ApiError, ValueError, KeyError):
         # The gates above have said what can't be read; without it nothing is planned.
         todo = {}
     # Blocking ones first: that is what a reader looks for.
-    gates.sort(key=lambda gate: gate.verdict != _gate.FAILED)
+    gates.sort(key=lambda gate: (gate.verdict != _gate.FAILED, gate.severity != _gate.BLOCKING))
     module.exit_json(changed=False, gates=[gate.dump() for gate in gates], work=todo)
 
 

@@ -134,6 +134,15 @@ class Run:
             if whole < len(content):
                 file.truncate(whole)
 
+    @property
+    def began(self) -> str:
+        """When its first event was written; an id tells the second only. Empty where a crash left no whole one."""
+        with open(self.journal, encoding="utf-8") as file:
+            try:
+                return str(json.loads(file.readline())["at"])
+            except (ValueError, LookupError):
+                return ""
+
     def events(self) -> list[Event]:
         """What was written so far. A line cut off by a crash is the last one, and left out."""
         with open(self.journal, encoding="utf-8") as file:
@@ -205,10 +214,9 @@ def resumed(run: Run) -> list[str]:
 
 
 def runs(report_directory: str) -> list[Run]:
-    """The runs whose folders are there, newest first; an id begins with the time."""
-    names = sorted((entry.name for entry in os.scandir(report_directory) if not entry.is_symlink()), reverse=True)
-    found = [Run(os.path.join(report_directory, name)) for name in names]
-    return [run for run in found if os.path.exists(run.journal)]
+    """The runs whose folders are there, newest first."""
+    found = [Run(entry.path) for entry in os.scandir(report_directory) if not entry.is_symlink()]
+    return sorted((run for run in found if os.path.exists(run.journal)), key=lambda run: run.began, reverse=True)
 
 
 def broken(gates: t.Iterable[t.Mapping[str, t.Any]]) -> list[t.Mapping[str, t.Any]]:

@@ -13,6 +13,10 @@ from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _et
 
 pytestmark = pytest.mark.node
 
+#: A host that is none of the recorded cluster's, and the one that its first member is on.
+ELSEWHERE = _etcd.Host(frozenset(["192.0.2.1"]), False)
+ON_CP1 = _etcd.Host(frozenset(["192.0.2.1", "10.89.0.11"]), True)
+
 HOSTS = {"10.89.0.11": "cp1", "10.89.0.12": "cp2", "10.89.0.13": "cp3"}
 
 
@@ -23,7 +27,29 @@ def down():
 
 
 @pytest.fixture
-def cluster(monkeypatch, recorded, down):
+def hanging():
+    """Names of the members whose linearizable reads do not end."""
+    return set()
+
+
+@pytest.fixture
+def stores(recorded):
+    """What each member answers when it is to hash its store."""
+    return {
+        "cp1": recorded("etcd-hashkv-v3.6.14.json"),
+        "cp2": recorded("etcd-hashkv-v3.7.0.json"),
+        "cp3": recorded("etcd-hashkv-v3.7.0.json"),
+    }
+
+
+@pytest.fixture
+def asked():
+    """Members and revisions whose hash was asked for."""
+    return []
+
+
+@pytest.fixture
+def gateway(monkeypatch, recorded, down, hanging, stores, asked):
     """The recorded cluster through the gateway; only the network below it is not there."""
 
     class Context:
@@ -43,12 +69,17 @@ def cluster(monkeypatch, recorded, down):
         def request(self, method, path, body, headers):
             if self.name in down:
                 raise ConnectionRefusedError("refused")
+            if path == "/v3/kv/range" and self.name in hanging:
+                raise TimeoutError("timed out")
+            if path == "/v3/maintenance/hashkv":
+                asked.append((self.name, json.loads(body)["revision"]))
             documents = {
-                "/v3/maintenance/status": f"etcd-status-{self.name}.json",
-                "/v3/cluster/member/list": "etcd-members.json",
-                "/v3/maintenance/alarm": "etcd-alarms.json",
+                "/v3/maintenance/status": lambda: recorded(f"etcd-status-{self.name}.json"),
+                "/v3/cluster/member/list": lambda: recorded("etcd-members.json"),
+                "/v3/maintenance/hashkv": lambda: stores[self.name],
+                "/v3/kv/range": dict,
             }
-            self.answer = Answer(recorded(documents[path]))
+            self.answer = Answer(documents[path]())
 
         def getresponse(self):
             return self.answer
@@ -58,7 +89,12 @@ def cluster(monkeypatch, recorded, down):
 
     monkeypatch.setattr(ssl, "create_default_context", lambda cafile: Context())
     monkeypatch.setattr(http.client, "HTTPSConnection", Connection)
-    return lambda: _etcd.Gateway("https://10.89.0.11:2379", "ca", "cert", "key").cluster()
+    return lambda endpoint="https://10.89.0.11:2379": _etcd.Gateway(endpoint, "ca", "cert", "key")
+
+
+@pytest.fixture
+def cluster(gateway):
+    return lambda host=ON_CP1: gateway().cluster(host)
 
 
 def with_status(cluster, name, **changes):
@@ -89,6 +125,37 @@ def test_a_member_that_is_down(cluster, down):
     assert found.quorum == 2
 
 
+def test_the_member_here_is_known_by_its_address_whichever_answers(gateway):
+    found = gateway("https://10.89.0.12:2379").cluster(ON_CP1)
+    assert found.local.name == "cp1"
+
+
+def test_external_etcd_has_no_member_here(cluster):
+    found = cluster(ELSEWHERE)
+    assert (found.local, found.local_id, len(found.left())) == (None, "", 3)
+
+
+@pytest.mark.parametrize(("runs", "local"), [(True, "1"), (False, "")])
+def test_who_answers_on_loopback_is_here_if_etcd_runs_here(gateway, monkeypatch, runs, local):
+    monkeypatch.setattr(_etcd, "is_loopback", lambda url: True)
+    members = (_etcd.Member("1", "a", ("https://10.0.0.1:2379",), False, None, ""),)
+    assert gateway()._here(members, "1", _etcd.Host(frozenset(), runs)) == local
+
+
+def test_a_member_that_runs_here_and_is_not_found_is_not_counted_as_staying(gateway):
+    behind_nat = _etcd.Host(frozenset(["192.0.2.1"]), True)
+    with pytest.raises(_etcd.EtcdError, match="control_plane_etcd_endpoint"):
+        gateway("https://10.89.0.12:2379").cluster(behind_nat)
+
+
+def test_urls_that_lead_here():
+    host = _etcd.Host(frozenset(["192.0.2.1", "fd00::2"]), True)
+    assert host.has(["https://192.0.2.9:2380", "https://[fd00::2]:2379"])
+    assert not host.has(["https://192.0.2.9:2380", "https://nowhere.invalid:2379"])
+    assert _etcd.is_loopback("https://127.0.0.2:2379")
+    assert not _etcd.is_loopback("https://192.0.2.1:2379")
+
+
 def test_two_leaders_are_trouble(cluster):
     assert with_status(cluster(), "cp2", leader_id="42").troubles() == ["members name 2 leaders"]
 
@@ -97,9 +164,97 @@ def test_no_leader_is_trouble(cluster):
     assert with_status(cluster(), "cp2", leader_id="0").troubles() == ["members name 1 leaders"]
 
 
-def test_alarms_and_a_members_errors_are_trouble(cluster):
-    found = dataclasses.replace(with_status(cluster(), "cp1", errors=("broken",)), alarms=("NOSPACE on 1",))
-    assert found.troubles() == ["alarm NOSPACE on 1", "cp1: broken"]
+def test_two_terms_are_trouble(cluster):
+    assert with_status(cluster(), "cp2", raft_term=5).troubles() == ["members are at the terms 4, 5"]
+
+
+def test_a_term_that_changes_between_two_looks_is_told(cluster):
+    before = cluster()
+    after = before
+    for name in ("cp1", "cp2", "cp3"):
+        after = with_status(after, name, raft_term=5)
+    assert after.troubles() == []
+    assert "from 4 to 5 between two looks" in after.changes(before)[0]
+    assert before.changes(before) == []
+
+
+def test_a_member_whose_reads_do_not_end_is_slow_and_not_counted_on(cluster, hanging):
+    hanging.add("cp3")
+    found = cluster()
+    assert [m.name for m in found.members if m.slow] == ["cp3"]
+    assert found.troubles()[0].startswith("cp3 is slow (its disk, or its way to the leader): ")
+    assert [m.name for m in found.left()] == ["cp2"]
+
+
+def test_a_member_far_behind_is_not_counted_on(cluster):
+    found = with_status(cluster(), "cp3", applied_index=100)
+    assert found.troubles() == ["cp3 is 6813 raft entries behind"]
+    assert [m.name for m in found.left()] == ["cp2"]
+
+
+def test_a_full_quota_is_trouble(cluster):
+    full = with_status(cluster(), "cp2", size_bytes=2040109466, quota_bytes=2147483648)
+    assert full.troubles() == ["cp2 has used 95% of its quota of 2048 MiB"]
+    assert with_status(cluster(), "cp2", size_bytes=2040109000, quota_bytes=2147483648).troubles() == []
+    assert with_status(cluster(), "cp2", size_bytes=2040109466, quota_bytes=0).troubles() == []
+
+
+def status_of(recorded, monkeypatch, name):
+    gateway = _etcd.Gateway.__new__(_etcd.Gateway)
+    monkeypatch.setattr(gateway, "post", lambda path: recorded(name), raising=False)
+    return gateway.status()
+
+
+def test_a_recorded_alarm_is_of_the_member_it_names_whoever_tells_it(recorded, monkeypatch, cluster):
+    status = status_of(recorded, monkeypatch, "etcd-status-alarm-v3.6.14.json")
+    assert (status.alarms, status.other_errors) == ({("18146781559975630087", "NOSPACE")}, [])
+    # As 3.6 and 3.7 print it.
+    errors = ("memberID:14002831613428674577 alarm:NOSPACE",)
+    spaced = ("memberID:14002831613428674577  alarm:NOSPACE",)
+    found = with_status(with_status(cluster(), "cp1", errors=errors), "cp2", errors=spaced)
+    assert found.troubles() == ["alarm NOSPACE on cp3"]
+    assert [m.name for m in found.left()] == ["cp2"]
+
+
+def test_other_errors_are_trouble(cluster):
+    found = with_status(cluster(), "cp2", errors=("etcdserver: no leader",))
+    assert found.troubles() == ["cp2: etcdserver: no leader"]
+    assert [m.name for m in found.left()] == ["cp3"]
+
+
+def test_a_recorded_downgrade_is_trouble(recorded, monkeypatch, cluster):
+    status = status_of(recorded, monkeypatch, "etcd-status-downgrade-v3.7.0.json")
+    assert status.downgrade == "3.6.0"
+    assert with_status(cluster(), "cp2", downgrade="3.6.0").troubles() == ["a downgrade to 3.6.0 is under way"]
+
+
+def test_two_minors_have_one_hash(gateway, cluster, asked):
+    hashes = gateway().hashes(cluster())
+    assert (hashes.equal, hashes.troubles()) == (True, [])
+    # The revision that the slowest of the three has.
+    assert asked == [("cp1", "4738"), ("cp2", "4738"), ("cp3", "4738")]
+
+
+def test_another_hash_is_trouble_that_names_the_members(gateway, cluster, stores):
+    stores["cp3"]["hash"] = 1
+    hashes = gateway().hashes(cluster())
+    assert hashes.equal is False
+    assert hashes.troubles() == [
+        "members differ in what they store at revision 4738: cp1 7d84d666, cp2 7d84d666, cp3 00000001"
+    ]
+
+
+def test_hashes_of_different_compactions_are_not_compared(gateway, cluster, stores, asked):
+    stores["cp3"].update(hash=1, compact_revision="4000")
+    hashes = gateway().hashes(cluster())
+    assert (hashes.equal, len(asked)) == (None, 3 * _etcd.HASH_TRIES)
+    assert "compacted at different revisions" in hashes.troubles()[0]
+
+
+def test_a_large_store_is_not_hashed(gateway, cluster, asked):
+    hashes = gateway().hashes(with_status(cluster(), "cp2", in_use_bytes=_etcd.HASH_BYTES + 1))
+    assert (hashes.equal, hashes.troubles(), asked) == (None, [], [])
+    assert "larger than 2 GiB" in hashes.reason
 
 
 def test_a_learner_is_trouble_and_no_voter(cluster):
@@ -113,7 +268,7 @@ def test_a_learner_is_trouble_and_no_voter(cluster):
 @pytest.mark.parametrize(("voters", "quorum"), [(1, 1), (2, 2), (3, 2), (4, 3), (5, 3)])
 def test_quorum(voters, quorum):
     members = tuple(_etcd.Member(str(n), f"cp{n}", (), False, None, "") for n in range(voters))
-    assert _etcd.Cluster("0", members, ()).quorum == quorum
+    assert _etcd.Cluster("0", members).quorum == quorum
 
 
 def test_lag_is_between_the_newest_and_the_slowest(cluster):
@@ -124,7 +279,7 @@ def test_lag_is_between_the_newest_and_the_slowest(cluster):
 
 
 def test_lag_of_nobody():
-    assert _etcd.Cluster("0", (_etcd.Member("0", "cp1", (), False, None, "down"),), ()).lag() == 0
+    assert _etcd.Cluster("0", (_etcd.Member("0", "cp1", (), False, None, "down"),)).lag() == 0
 
 
 def test_only_https():

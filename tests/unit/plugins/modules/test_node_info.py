@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _node
 from ansible_collections.mixedversion.kubernetes.plugins.modules import node_info
 
 pytestmark = pytest.mark.node
@@ -48,11 +49,11 @@ fd000000000000000000000000000002 04 40 00 82     eth0
 
 
 def test_own_addresses():
-    assert node_info.addresses(FIB_TRIE, IF_INET6) == ["192.0.2.2", "198.51.100.4", "fd00::2"]
+    assert _node.local_addresses(FIB_TRIE, IF_INET6) == ["192.0.2.2", "198.51.100.4", "fd00::2"]
 
 
 def test_a_kernel_without_ipv6():
-    assert node_info.addresses(FIB_TRIE, "") == ["192.0.2.2", "198.51.100.4"]
+    assert _node.local_addresses(FIB_TRIE, "") == ["192.0.2.2", "198.51.100.4"]
 
 
 @pytest.fixture
@@ -100,3 +101,39 @@ def test_certificates_have_the_roles_of_the_flags_that_name_them(file):
         "etcd_peer": ("peer.crt", FIRST),
     }
     assert "requestheader_ca" not in told
+
+
+def test_etcd_started_by_flags_and_variables(monkeypatch):
+    monkeypatch.setattr(node_info._node, "environment", lambda process: {"ETCD_DATA_DIR": "/a", "ETCD_NAME": "cp1"})
+    settings = node_info.etcd_settings((1, ["etcd", "--data-dir=/b", "--experimental-memory-mlock"]))
+    assert [(how, sorted(values)) for how, values, dummy in settings] == [
+        ("environment", ["data-dir", "name"]),
+        ("flag", ["data-dir", "experimental-memory-mlock"]),
+    ]
+    assert node_info.removed_flags(settings, {"/etc/x.service": "etcd --experimental-memory-mlock"}) == [
+        {"name": "experimental-memory-mlock", "how": "flag", "where": "/etc/x.service"}
+    ]
+
+
+def test_etcd_started_by_a_file(monkeypatch, file):
+    path = file("etcd.yml", "data-dir: /c\nexperimental-corrupt-check-time: 1h\n")
+    monkeypatch.setattr(node_info._node, "environment", lambda process: {"ETCD_DATA_DIR": "/a"})
+    settings = node_info.etcd_settings((1, ["etcd", f"--config-file={path}"]))
+    assert node_info.removed_flags(settings, {}) == [
+        {"name": "experimental-corrupt-check-time", "how": "file", "where": path}
+    ]
+    assert settings[-1][1]["data-dir"] == "/c"
+
+
+@pytest.mark.parametrize(
+    ("servers", "chosen"),
+    [
+        ("https://192.0.2.9:2379,https://192.0.2.1:2379", "https://192.0.2.1:2379"),
+        ("https://192.0.2.9:2379,https://127.0.0.1:2379", "https://127.0.0.1:2379"),
+        ("https://192.0.2.8:2379,https://192.0.2.9:2379", "https://192.0.2.8:2379"),
+        ("", "https://127.0.0.1:2379"),
+    ],
+)
+def test_the_endpoint_is_the_one_on_this_node(monkeypatch, servers, chosen):
+    monkeypatch.setattr(node_info._node, "addresses", lambda: ["192.0.2.1"])
+    assert node_info.endpoint(servers) == chosen

@@ -11,6 +11,7 @@ def params(target="v1.37.2", versions=("v1.36.4",), etcd=(), step=""):
     return {
         "version": target,
         "proxies": [{"name": f"cp{n}", "version": version} for n, version in enumerate(versions, 1)],
+        "nodes": [{"name": f"cp{n}", "etcd_member": f"cp{n}"} for n in range(1, 4)],
         "etcd_members": [{"name": f"cp{n}", "version": version} for n, version in enumerate(etcd, 1)],
         "etcd_step": step,
     }
@@ -51,8 +52,90 @@ def test_etcd_version(target, etcd, step, verdict):
     assert bool(gate.next_action) == (verdict == "failed")
 
 
+@pytest.mark.parametrize(
+    ("here", "etcd", "verdict", "words"),
+    [
+        # External etcd: nothing here brings it 3.7.
+        ((), ("3.6.8",), "passed", ""),
+        # One member on a host of its own can't be stepped.
+        (("cp1",), ("3.6.14", "3.6.8"), "failed", "by hand where it is not on a node of this group: cp2"),
+        (("cp1",), ("3.6.8", "3.6.14"), "passed", ""),
+    ],
+)
+def test_etcd_version_of_members_elsewhere(here, etcd, verdict, words):
+    given = params(etcd=etcd, step="3.6.14")
+    given["nodes"] = [{"name": "cp1", "etcd_member": name} for name in here or [""]]
+    gate = preflight_info.etcd_version(given)
+    assert gate.verdict == verdict
+    assert words in gate.next_action
+
+
+def test_mixed_minors_are_told():
+    given = params(etcd=("3.6.14", "3.7.0"))
+    for member in given["etcd_members"]:
+        member["storage_version"] = "3.6.0"
+    assert (
+        preflight_info.etcd_version(given).observed == "cp1 3.6.14, cp2 3.7.0; minors 3.6 and 3.7 mixed; storage 3.6.0"
+    )
+
+
+MANIFEST = "/etc/kubernetes/manifests/etcd.yaml"
+
+
+def flags(driver, settings, target="v1.37.2"):
+    nodes = [{"name": "cp1", "etcd_removed_flags": [{"name": n, "how": h, "where": w} for n, h, w in settings]}]
+    return {"version": target, "driver": driver, "nodes": nodes}
+
+
+def kubeadm_config(extra):
+    return lambda: {"data": {"ClusterConfiguration": f"kind: ClusterConfiguration\netcd:\n  local:\n{extra}"}}
+
+
+LIST = "    extraArgs:\n    - {name: experimental-corrupt-check-time, value: 1h}\n"
+MAP = "    extraArgs:\n      experimental-corrupt-check-time: 1h\n      heartbeat-interval: '250'\n"
+NONE = "    dataDir: /var/lib/etcd\n"
+CORRUPT = ("experimental-corrupt-check-time", "flag", MANIFEST)
+
+
+@pytest.mark.parametrize(
+    ("extra", "settings", "verdicts", "words"),
+    [
+        (NONE, [], ["passed"], "none that stops it"),
+        (LIST, [CORRUPT], ["failed"], "kubeadm-config: etcd.local.extraArgs"),
+        (MAP, [CORRUPT], ["failed"], f"cp1: {MANIFEST}"),
+        # kubeadm writes the manifest anew, so what is in it alone goes away.
+        (NONE, [CORRUPT], ["passed", "failed"], "none that stops it on 1 nodes"),
+    ],
+)
+def test_etcd_flags_of_kubeadm(extra, settings, verdicts, words):
+    gates = preflight_info.etcd_flags(flags("kubeadm", settings), kubeadm_config(extra))
+    assert [gate.verdict for gate in gates] == verdicts
+    assert words in gates[0].observed
+    assert [gate.severity for gate in gates[1:]] == ["warning"] * (len(gates) - 1)
+    renamed = "--experimental-corrupt-check-time by --corrupt-check-time"
+    assert (renamed in gates[-1].next_action) == bool(settings)
+
+
+UNIT = "/etc/systemd/system/etcd.service"
+
+
+@pytest.mark.parametrize(
+    ("how", "verdicts"), [("flag", ["failed"]), ("environment", ["passed", "failed"]), ("file", ["passed", "failed"])]
+)
+def test_etcd_flags_of_a_unit(how, verdicts):
+    gates = preflight_info.etcd_flags(flags("systemd", [("discovery", how, UNIT)]), dict)
+    assert [gate.verdict for gate in gates] == verdicts
+    assert f"discovery (cp1: {UNIT})" in gates[-1].observed
+    assert "--discovery by nothing" in gates[-1].next_action
+
+
+def test_a_target_without_etcd_3_7_takes_every_flag():
+    (gate,) = preflight_info.etcd_flags(flags("systemd", [("discovery", "flag", UNIT)], "v1.36.9"), dict)
+    assert gate.verdict == "passed"
+
+
 def test_a_check_that_breaks_is_a_failed_gate():
-    gate = preflight_info.guarded("version_hop", lambda: preflight_info.version_hop(params("latest")))
+    (gate,) = preflight_info.guarded("version_hop", lambda: preflight_info.version_hop(params("latest")))
     assert (gate.id, gate.verdict) == ("version_hop", "failed")
     assert "'latest' is not a full version" in gate.observed
     assert gate.next_action
