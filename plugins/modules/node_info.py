@@ -167,18 +167,6 @@ def binaries(driver: str) -> dict[str, str]:
 SEARCH_PATH = "/usr/bin:/usr/local/bin:/opt/bin:/usr/sbin:/usr/local/sbin:/bin"
 
 
-def folder_bytes(path: str) -> int:
-    total = 0
-    for folder, dummy, files in os.walk(path):
-        for name in files:
-            try:
-                total += os.lstat(os.path.join(folder, name)).st_size
-            except OSError:
-                # etcd removes its old files while we look.
-                continue
-    return total
-
-
 def free(path: str) -> dict[str, t.Any] | None:
     if not os.path.isdir(path):
         return None
@@ -242,7 +230,7 @@ def main() -> t.NoReturn:
             "cert_file": found.get("etcd-certfile", "/etc/kubernetes/pki/apiserver-etcd-client.crt"),
             "key_file": found.get("etcd-keyfile", "/etc/kubernetes/pki/apiserver-etcd-client.key"),
         },
-        etcd_bytes=folder_bytes(data),
+        etcd_bytes=_node.folder_bytes(data),
         components=components,
         paths=paths,
         disks=[disk for disk in map(free, ("/etc/kubernetes", data, "/var/lib")) if disk],
