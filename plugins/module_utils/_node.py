@@ -94,6 +94,19 @@ def replace(path: str, content: str | bytes, mode: int) -> None:
         raise
 
 
+def folder_bytes(path: str) -> int:
+    """Size of the files below *path*, however deep."""
+    total = 0
+    for folder, dummy, files in os.walk(path):
+        for name in files:
+            try:
+                total += os.lstat(os.path.join(folder, name)).st_size
+            except OSError:
+                # Whoever owns the folder may remove files while we look.
+                continue
+    return total
+
+
 def sync_directory(path: str) -> None:
     """Make a rename in *path* durable."""
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)

@@ -188,18 +188,6 @@ def binaries(driver: str) -> dict[str, str]:
 SEARCH_PATH = "/usr/bin:/usr/local/bin:/opt/bin:/usr/sbin:/usr/local/sbin:/bin"
 
 
-def folder_bytes(path: str) -> int:
-    total = 0
-    for folder, dummy, files in os.walk(path):
-        for name in files:
-            try:
-                total += os.lstat(os.path.join(folder, name)).st_size
-            except OSError:
-                # etcd removes its old files while we look.
-                continue
-    return total
-
-
 def free(path: str) -> dict[str, t.Any] | None:
     if not os.path.isdir(path):
         return None
@@ -307,7 +295,7 @@ def main() -> t.NoReturn:
             "data_directory": data,
         },
         etcd_removed_flags=removed_flags(settings, texts),
-        etcd_bytes=folder_bytes(data),
+        etcd_bytes=_node.folder_bytes(data),
         components=components,
         paths=paths,
         disks=[disk for disk in map(free, ("/etc/kubernetes", data, "/var/lib")) if disk],

@@ -58,7 +58,7 @@ None.
        server.proxy_after) }}
 {% endfor %}
 
-{% if probes or run.playbook != "diagnose" %}
+{% if probes or run.playbook not in ("diagnose", "backup") %}
 ## Proxied reads
 
 {% if probes %}

@@ -81,7 +81,7 @@ GATE_IDS = frozenset(
 #: Causes that diagnose warns of: the proxy does not carry what they are about, so nothing stops for them.
 WARNINGS = frozenset(["crd_not_established", "apiservice_unavailable", "clock_skew"])
 #: Playbooks that change something, and go on where an earlier run of them ended.
-RESUMABLE = frozenset(["upgrade", "proxy"])
+RESUMABLE = frozenset(["upgrade", "proxy", "backup"])
 #: For how long a lock is good that nobody renewed, as upgrade_lock has it.
 LOCK_SECONDS = 7200
 #: Verdicts that let a run go on.

@@ -1,0 +1,188 @@
+#!/usr/bin/python
+# SPDX-FileCopyrightText: The mixedversion.kubernetes authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Pack what a node needs beside etcd's data to be restored."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: backup_pack
+short_description: Pack a node's /etc/kubernetes and what lies elsewhere
+version_added: 0.2.0
+description:
+  - Packs C(/etc/kubernetes) without its C(tmp); the files of certificates, keys and configuration that the running
+    components' flags name outside of it, the encryption configuration above all; and with O(driver=systemd) the
+    components' units, their drop-ins and environment files.
+  - The archive holds private keys. It is written with mode 0600 in a folder of mode 0700.
+  - Needs nothing but Python's standard library.
+author:
+  - The mixedversion.kubernetes authors (@mixedversion)
+extends_documentation_fragment:
+  - mixedversion.kubernetes._attributes
+  - mixedversion.kubernetes._attributes.writer
+  - mixedversion.kubernetes._attributes.node
+  - mixedversion.kubernetes._run
+options:
+  path:
+    description: The archive to write, C(.tar.gz). Its folder is made with mode 0700.
+    type: path
+    required: true
+  driver:
+    description: Whether the components are static pods of a kubelet or units of systemd.
+    type: str
+    choices: [kubeadm, systemd]
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Pack the node
+  mixedversion.kubernetes.backup_pack:
+    driver: kubeadm
+    path: /var/lib/mixedversion-kubernetes/backup/cp1.tar.gz
+"""
+
+RETURN = r"""
+sha256:
+  description: SHA-256 of the archive.
+  returned: when packed
+  type: str
+size_bytes:
+  description: Size of the archive.
+  returned: when packed
+  type: int
+packed:
+  description: The folder and files that are packed, or would be in check mode.
+  returned: always
+  type: list
+  elements: str
+missing:
+  description: Files that a flag names and that are not there on the node, each with its flag.
+  returned: always
+  type: list
+  elements: str
+"""
+
+import contextlib
+import os
+import re
+import tarfile
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _backup, _gate, _node
+
+ROOT = "/etc/kubernetes"
+#: kubeadm's copies of etcd's data and of manifests, as large as the database.
+LEFT_OUT = f"{ROOT}/tmp"
+COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd")
+#: Flags whose value is a file that a component reads: certificates, keys, configuration; no logs.
+NAMES_A_FILE = re.compile(r"(file|config|kubeconfig)$")
+PROPERTIES = ("FragmentPath", "DropInPaths", "EnvironmentFiles")
+
+
+def named_files(flags: t.Mapping[str, str]) -> dict[str, str]:
+    """The files that a component's flags name, by flag. A flag may name several, separated by commas."""
+    found = {}
+    for name, value in flags.items():
+        if NAMES_A_FILE.search(name) and not name.startswith("log"):
+            for path in value.split(","):
+                if os.path.isabs(path):
+                    found[f"{name}={path}"] = os.path.normpath(path)
+    return found
+
+
+def unit_files(text: str) -> list[str]:
+    """The paths in what ``systemctl show`` tells; an environment file comes with ``(ignore_errors=...)`` behind it."""
+    values = (line.partition("=")[2] for line in text.splitlines() if line.partition("=")[0] in PROPERTIES)
+    return [word for value in values for word in value.split() if word.startswith("/")]
+
+
+def outside(path: str) -> bool:
+    return path != ROOT and not path.startswith(ROOT + "/")
+
+
+def with_targets(paths: t.Iterable[str]) -> list[str]:
+    """Each path once, and where it is a link, what it leads to as well: an archive holds a link as a link."""
+    found = []
+    for path in paths:
+        for one in (path, os.path.realpath(path)):
+            if one not in found and outside(one) and os.path.isfile(one):
+                found.append(one)
+    return found
+
+
+def wanted(module: AnsibleModule) -> tuple[list[str], list[str]]:
+    """What lies outside of /etc/kubernetes, and what is named and not there."""
+    paths: list[str] = []
+    missing = []
+    for component in COMPONENTS:
+        process = _node.running(component)
+        command = process[1] if process else _node.manifest_command(_node.read(f"{_node.MANIFESTS}/{component}.yaml"))
+        for flag, path in named_files(_node.flags(command)).items():
+            paths.append(path)
+            if not os.path.isfile(path):
+                missing.append(f"{component} --{flag}")
+        if module.params["driver"] == "systemd":
+            properties = [f"--property={name}" for name in PROPERTIES]
+            paths += unit_files(_node.output(module, "systemctl", "show", *properties, f"{component}.service"))
+    # Links within /etc/kubernetes may lead out of it.
+    for folder, dummy, files in os.walk(ROOT):
+        if folder != LEFT_OUT and not folder.startswith(LEFT_OUT + "/"):
+            paths += [os.path.join(folder, name) for name in files if os.path.islink(os.path.join(folder, name))]
+    return with_targets(paths), missing
+
+
+def pack(path: str, root: str, left_out: str, files: t.Iterable[str]) -> None:
+    """Write the archive to a temporary name, readable by its owner alone, sync it, rename it."""
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    os.chmod(os.path.dirname(path), 0o700)
+    part = path + ".part"
+
+    def kept(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+        return None if "/" + member.name == left_out else member
+
+    try:
+        handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            with tarfile.open(fileobj=file, mode="w:gz") as archive:
+                for one in [root, *files]:
+                    archive.add(one, filter=kept)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+        _node.sync_directory(os.path.dirname(path))
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(part)
+
+
+def main() -> t.NoReturn:
+    module = AnsibleModule(
+        argument_spec=_gate.argument_spec(
+            {
+                "path": {"type": "path", "required": True},
+                "driver": {"type": "str", "choices": ["kubeadm", "systemd"], "required": True},
+            }
+        ),
+        supports_check_mode=True,
+    )
+    path = module.params["path"]
+    try:
+        files, missing = wanted(module)
+        if not module.check_mode:
+            pack(path, ROOT, LEFT_OUT, files)
+            digest, size = _backup.sha256_of(path)
+    except (OSError, tarfile.TarError) as error:
+        module.fail_json(
+            msg=f"The node's files can't be packed: {error}. Nothing was changed. Mend that and start again."
+        )
+    result = {"packed": [ROOT, *files], "missing": missing}
+    if module.check_mode:
+        module.exit_json(changed=True, path=path, **result)
+    module.exit_json(changed=True, path=path, sha256=digest, size_bytes=size, **result)
+
+
+if __name__ == "__main__":
+    main()
