@@ -85,7 +85,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _etcd, _gate
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _gate, _snapshot
 
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
@@ -161,7 +161,7 @@ def troubles(folder: str, manifest: t.Mapping[str, t.Any], decrypted: str) -> li
             found.append(f"{entry['file']} does not have the SHA-256 of the manifest")
     plain = decrypted or ("" if manifest.get("encrypted") else snapshot_path(folder, manifest))
     if plain and os.path.isfile(plain):
-        check = _etcd.check_snapshot(plain)
+        check = _snapshot.check(plain)
         if check.trouble:
             found.append(f"the snapshot is not whole: {check.trouble}")
         elif check.sha256 != manifest["snapshot"]["sha256"]:

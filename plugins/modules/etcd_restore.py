@@ -313,14 +313,13 @@ class Node:
         }
         result["client"] = client
         try:
-            cluster = _etcd.Gateway.from_params(client).cluster()
-            status = cluster.local.status
-            if status:
-                result["live"] = {
-                    "cluster_id": status.cluster_id,
-                    "revision": status.revision,
-                    "members": [member.label for member in cluster.members],
-                }
+            gateway = _etcd.Gateway.from_params(client)
+            status = gateway.status()
+            result["live"] = {
+                "cluster_id": status.cluster_id,
+                "revision": status.revision,
+                "members": [member.label for member in gateway.cluster(_etcd.Host.read()).members],
+            }
         except _etcd.EtcdError:
             # Nothing unusual: that is what restores are for.
             pass
@@ -521,7 +520,7 @@ def verify(gateway: _etcd.Gateway, members: int, revision: int) -> _gate.Sample:
             status = gateway.status()
             led = status.leader_id != "0"
             return _gate.Sample(led, "led" if led else "without a leader", data={"revision": status.revision})
-        cluster = gateway.cluster()
+        cluster = gateway.cluster(_etcd.Host.read())
         troubles = cluster.troubles()
         if len(cluster.members) != members:
             troubles.insert(0, f"{len(cluster.members)} members, expected {members}")
@@ -531,7 +530,7 @@ def verify(gateway: _etcd.Gateway, members: int, revision: int) -> _gate.Sample:
         if now < revision:
             return _gate.Sample(False, f"revision {now}, expected {revision} or later", final=True)
         hashes = {
-            member.label: gateway.at(member.client_urls[0]).post("/v3/maintenance/hashkv", {"revision": now})["hash"]
+            member.label: gateway.at(member.url).post("/v3/maintenance/hashkv", {"revision": str(now)})["hash"]
             for member in cluster.members
         }
     except _etcd.EtcdError as error:
