@@ -122,9 +122,10 @@ def look(job: _snapshot.Job, total: int) -> _gate.Sample:
     return _gate.Sample(False, progress(job.written(), total))
 
 
-def begin(job: _snapshot.Job, params: t.Mapping[str, t.Any]) -> tuple[_snapshot.Source, _snapshot.Live]:
+def begin(job: _snapshot.Job, module: AnsibleModule) -> tuple[_snapshot.Source, _snapshot.Live]:
     """See that a snapshot of the right cluster can be written; nothing of it is written yet."""
-    origin = _snapshot.source(params)
+    params = module.params
+    origin = _snapshot.source(params, module)
     live = origin.live()
     if params["cluster_id"] and live.cluster_id != params["cluster_id"]:
         raise _etcd.EtcdError(
@@ -156,7 +157,7 @@ def main() -> t.NoReturn:
     try:
         if not memory:
             memory["begun"] = time.monotonic()
-            origin, live = begin(job, params)
+            origin, live = begin(job, module)
             memory["live"] = dataclasses.asdict(live)
             if params["slice"]:
                 job.leave(origin, params["timeout"])
