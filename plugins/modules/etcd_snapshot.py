@@ -20,8 +20,8 @@ description:
     earlier snapshot under the same name stays as it was.
   - A snapshot holds every Secret of the cluster. It is written with mode 0600, and only into a folder that nobody else
     can look into.
-  - The state of a large one is told at each tenth, with some seconds between. It is written by a process of its own, that ends by itself with the
-    stream or after O(timeout); of two writers into one folder the second one is refused.
+  - The state of a large one is told at each tenth, with some seconds between. It is written by a process of its own,
+    that ends by itself with the stream or after O(timeout); of two writers into one folder the second one is refused.
 author:
   - The mixedversion.kubernetes authors (@mixedversion)
 extends_documentation_fragment:
@@ -100,7 +100,7 @@ from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _et
 
 #: From this size on the state is told, at each tenth.
 LARGE_BYTES = 100 * 2**20
-#: Seconds from one line to the next at least: each costs the node a start of this module, while it has a stream to take.
+#: Seconds from one line to the next at least: each costs the node a start of this module beside the stream.
 PAUSE = 5.0
 #: The writer tells its own time-out; this much later it is not waited for any longer.
 GRACE = 60.0
