@@ -22,11 +22,13 @@ import os
 import shutil
 import signal
 import stat
-import subprocess
 import sys
 import typing as t
 
 from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _etcd, _node
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
 
 #: The SHA-256 that etcd appends to a snapshot, over all that precedes it.
 TRAILER_BYTES = 32
@@ -149,7 +151,8 @@ class FromGateway:
 class FromEtcdctl:
     """The same through etcdctl, where a member has its gateway switched off."""
 
-    def __init__(self, etcdctl: str, params: t.Mapping[str, t.Any]) -> None:
+    def __init__(self, etcdctl: str, params: t.Mapping[str, t.Any], module: AnsibleModule) -> None:
+        self._module = module
         self._endpoint = params["endpoint"]
         self._command = [
             etcdctl,
@@ -157,6 +160,8 @@ class FromEtcdctl:
             f"--cacert={params['ca_file']}",
             f"--cert={params['cert_file']}",
             f"--key={params['key_file']}",
+            # It ends by itself then, whatever became of us.
+            f"--command-timeout={max(1, int(params['timeout']))}s",
         ]
 
     def live(self) -> Live:
@@ -184,21 +189,20 @@ class FromEtcdctl:
             os.close(handle)
 
     def _run(self, *arguments: str) -> str:
-        # etcdctl refuses an option that its environment names as well.
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("ETCDCTL_")}
-        done = subprocess.run(
-            [*self._command, *arguments], env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False
+        # etcdctl refuses an option that its environment names as well; an empty value is none.
+        environment = {name: "" for name in os.environ if name.startswith("ETCDCTL_")}
+        code, text, words = self._module.run_command(
+            [*self._command, *arguments], environ_update=environment, handle_exceptions=False
         )
-        if done.returncode:
-            words = done.stderr.decode(errors="replace").strip()[-500:]
-            raise _etcd.EtcdError(f"{self._command[0]} {' '.join(arguments)} ended with {done.returncode}: {words}")
-        return done.stdout.decode(errors="replace")
+        if code:
+            raise _etcd.EtcdError(f"{self._command[0]} {' '.join(arguments)} ended with {code}: {words.strip()[-500:]}")
+        return str(text)
 
 
 Source = t.Union[FromGateway, FromEtcdctl]
 
 
-def source(params: t.Mapping[str, t.Any]) -> Source:
+def source(params: t.Mapping[str, t.Any], module: AnsibleModule) -> Source:
     """The member's gateway, or etcdctl where it has none."""
     gateway = _etcd.Gateway.from_params(params)
     connection = gateway.connect(_etcd.TIMEOUT)
@@ -219,7 +223,7 @@ def source(params: t.Mapping[str, t.Any]) -> Source:
         )
     if not _node.usable(etcdctl):
         raise _etcd.EtcdError(f"{etcdctl} is no command that can be run")
-    return FromEtcdctl(etcdctl, params)
+    return FromEtcdctl(etcdctl, params, module)
 
 
 def _etcdctl() -> str:
@@ -321,7 +325,7 @@ class Job:
                 null = os.open(os.devnull, os.O_RDWR)
                 for number in range(3):
                     os.dup2(null, number)
-                signal.signal(signal.SIGTERM, lambda *dummy: sys.exit(1))
+                signal.signal(signal.SIGTERM, _told_to_end)
                 self._tell(origin, timeout)
         finally:
             # Not by an exception nor by exit: what the module's starter cleans up at its end is not ours to clean up.
@@ -373,6 +377,11 @@ class Job:
 
 class TimeoutOver(Exception):
     """The whole time-out is over; no OSError, so that nothing on the way takes it for the network's."""
+
+
+def _told_to_end(*dummy: t.Any) -> t.NoReturn:
+    """Not at once, so that no part of a snapshot is left behind."""
+    raise SystemExit
 
 
 def _too_late(*dummy: t.Any) -> t.NoReturn:

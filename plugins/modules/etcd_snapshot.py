@@ -20,8 +20,8 @@ description:
     earlier snapshot under the same name stays as it was.
   - A snapshot holds every Secret of the cluster. It is written with mode 0600, and only into a folder that nobody else
     can look into.
-  - The state of a large one is told at each tenth. It is written by a process of its own, that ends by itself with the
-    stream or after O(timeout); of two writers into one folder the second one is refused.
+  - The state of a large one is told at each tenth, with some seconds between. It is written by a process of its own,
+    that ends by itself with the stream or after O(timeout); of two writers into one folder the second one is refused.
 author:
   - The mixedversion.kubernetes authors (@mixedversion)
 extends_documentation_fragment:
@@ -100,6 +100,8 @@ from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _et
 
 #: From this size on the state is told, at each tenth.
 LARGE_BYTES = 100 * 2**20
+#: Seconds from one line to the next at least: each costs the node a start of this module beside the stream.
+PAUSE = 5.0
 #: The writer tells its own time-out; this much later it is not waited for any longer.
 GRACE = 60.0
 EXPECTED = "a snapshot of this cluster, complete, with the SHA-256 that etcd appended"
@@ -115,16 +117,18 @@ def progress(done: int, total: int) -> str:
     return f"snapshot: {done * 10 // total * total // 10 // 2**20} of {total // 2**20} MiB"
 
 
-def look(job: _snapshot.Job, total: int) -> _gate.Sample:
+def look(job: _snapshot.Job, total: int, shown: str, until: float) -> _gate.Sample:
+    """What came of it, or how far it is: not before *until*, and till then what is *shown* already."""
     result = job.result()
     if result:
         return _gate.Sample(not result.trouble, "", final=True, data=result)
-    return _gate.Sample(False, progress(job.written(), total))
+    return _gate.Sample(False, progress(job.written(), total) if time.monotonic() >= until else shown)
 
 
-def begin(job: _snapshot.Job, params: t.Mapping[str, t.Any]) -> tuple[_snapshot.Source, _snapshot.Live]:
+def begin(job: _snapshot.Job, module: AnsibleModule) -> tuple[_snapshot.Source, _snapshot.Live]:
     """See that a snapshot of the right cluster can be written; nothing of it is written yet."""
-    origin = _snapshot.source(params)
+    params = module.params
+    origin = _snapshot.source(params, module)
     live = origin.live()
     if params["cluster_id"] and live.cluster_id != params["cluster_id"]:
         raise _etcd.EtcdError(
@@ -156,15 +160,17 @@ def main() -> t.NoReturn:
     try:
         if not memory:
             memory["begun"] = time.monotonic()
-            origin, live = begin(job, params)
+            origin, live = begin(job, module)
             memory["live"] = dataclasses.asdict(live)
             if params["slice"]:
                 job.leave(origin, params["timeout"])
             else:
                 found = job.write(origin, params["timeout"])
         if not found:
+            shown, until = params["slice"]["progress"], time.monotonic() + PAUSE
             waited = _gate.wait(
-                lambda: look(job, memory["live"]["size_bytes"]), {**params, "timeout": params["timeout"] + GRACE}
+                lambda: look(job, memory["live"]["size_bytes"], shown, until),
+                {**params, "timeout": params["timeout"] + GRACE},
             )
             if waited.pending:
                 module.exit_json(**_gate.pending(waited, memory))

@@ -17,6 +17,7 @@ import resource
 import socket
 import ssl
 import stat
+import subprocess
 import threading
 
 import pytest
@@ -376,11 +377,21 @@ def test_left_behind_and_killed(tmp_path, job):
 # etcdctl
 
 
+class Module:
+    """Runs commands as the module does, without its arguments."""
+
+    def run_command(self, command, environ_update, handle_exceptions):
+        environment = {**os.environ, **environ_update}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+
 @pytest.fixture
 def etcdctl(tmp_path, monkeypatch):
     """A function that makes a stand-in for etcdctl: it tells the recorded status, and saves what it is given."""
     monkeypatch.setenv("ETCDCTL_ENDPOINTS", "https://another:2379")
     options = {"endpoint": "https://127.0.0.1:2379", "ca_file": "ca", "cert_file": "crt", "key_file": "key"}
+    options["timeout"] = 60.0
 
     def make(content, code=0):
         (tmp_path / "content").write_bytes(content)
@@ -392,7 +403,7 @@ def etcdctl(tmp_path, monkeypatch):
             f'cat {tmp_path}/content >"$last"; echo broken >&2; exit {code} ;; esac\n'
         )
         script.chmod(0o700)
-        return _snapshot.FromEtcdctl(str(script), options)
+        return _snapshot.FromEtcdctl(str(script), options, Module())
 
     return make
 
@@ -423,15 +434,16 @@ def test_a_gateway_that_is_off_needs_etcdctl(member, tls, etcdctl, tmp_path, mon
     params = {"endpoint": member(plain(404, "404 page not found\n")).endpoint, **tls[1], "etcdctl": ""}
     monkeypatch.setattr(_snapshot, "_etcdctl", lambda: "")
     with pytest.raises(_etcd.EtcdError, match=r"gateway switched off .* no etcdctl was found"):
-        _snapshot.source(params)
+        _snapshot.source(params, Module())
     with pytest.raises(_etcd.EtcdError, match="/nowhere/etcdctl is no command"):
-        _snapshot.source({**params, "etcdctl": "/nowhere/etcdctl"})
+        _snapshot.source({**params, "etcdctl": "/nowhere/etcdctl"}, Module())
     etcdctl(WHOLE)
-    assert isinstance(_snapshot.source({**params, "etcdctl": str(tmp_path / "etcdctl")}), _snapshot.FromEtcdctl)
+    params.update(etcdctl=str(tmp_path / "etcdctl"), timeout=60.0)
+    assert isinstance(_snapshot.source(params, Module()), _snapshot.FromEtcdctl)
 
 
 def test_a_gateway_that_is_on(member, tls):
     if not tls:
         pytest.skip("no certificate can be made here")
     params = {"endpoint": member(plain(200, "{}")).endpoint, **tls[1], "etcdctl": "/nowhere/etcdctl"}
-    assert isinstance(_snapshot.source(params), _snapshot.FromGateway)
+    assert isinstance(_snapshot.source(params, Module()), _snapshot.FromGateway)
