@@ -74,6 +74,9 @@ def load(path: str) -> Backup:
         if manifest["schema_version"] != SCHEMA_VERSION or backup.taken.tzinfo is None:
             raise BackupError(f"{file} has not the form of version {SCHEMA_VERSION}")
         dummy = (backup.run_id, backup.cluster_uid, backup.verified, [entry["sha256"] for entry in manifest["files"]])
+        outside = [entry["file"] for entry in manifest["files"] if os.path.basename(entry["file"]) != entry["file"]]
+        if outside:
+            raise BackupError(f"{file} names {', '.join(outside)}, which are no files of this folder")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BackupError(f"{file} can't be read: {error}") from error
     return backup

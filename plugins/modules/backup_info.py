@@ -78,106 +78,49 @@ gates:
 """
 
 import datetime
-import hashlib
-import json
 import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _gate, _snapshot
-
-MANIFEST = "manifest.json"
-SCHEMA_VERSION = 1
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _backup, _gate, _snapshot
 
 
-class BackupError(Exception):
-    """No backup to restore; the text says what was observed."""
-
-
-def read_manifest(folder: str) -> dict[str, t.Any]:
-    path = os.path.join(folder, MANIFEST)
-    try:
-        with open(path, encoding="utf-8") as file:
-            found = json.load(file)
-    except (OSError, ValueError) as error:
-        raise BackupError(f"{path} can't be read: {error}") from error
-    if not isinstance(found, dict) or found.get("schema_version") != SCHEMA_VERSION:
-        raise BackupError(f"{path} is not a backup's manifest of schema version {SCHEMA_VERSION}")
-    return found
-
-
-def backups(directory: str) -> list[dict[str, t.Any]]:
-    """All backups, newest first; what has no manifest that can be read is none."""
-    found = []
-    for entry in os.scandir(directory) if os.path.isdir(directory) else []:
-        if entry.is_symlink() or not entry.is_dir():
-            continue
-        try:
-            found.append((entry.path, read_manifest(entry.path)))
-        except BackupError:
-            continue
-    return [
-        {
-            "path": path,
-            "run_id": manifest["run_id"],
-            "taken": manifest["taken"],
-            "verified": bool(manifest.get("verified")),
-        }
-        for path, manifest in sorted(found, key=lambda item: str(item[1]["taken"]), reverse=True)
-    ]
-
-
-def choose(directory: str, backup: str, found: t.Sequence[t.Mapping[str, t.Any]]) -> str:
-    """The folder of the backup that is meant."""
+def choose(directory: str, backup: str, found: t.Sequence[_backup.Backup]) -> _backup.Backup:
+    """The backup that is meant; :class:`_backup.BackupError` where there is none."""
     if backup:
         path = next((path for path in (os.path.join(directory, backup), backup) if os.path.isdir(path)), "")
         if not path:
-            raise BackupError(f"{backup} is neither a backup below {directory} nor a folder")
-        return os.path.realpath(path)
-    verified = [entry for entry in found if entry["verified"]]
+            raise _backup.BackupError(f"{backup} is neither a backup below {directory} nor a folder")
+        return _backup.load(os.path.realpath(path))
+    verified = [entry for entry in found if entry.verified]
     if not verified:
-        raise BackupError(f"there is no verified backup below {directory}, among {len(found)} backups")
-    return str(verified[0]["path"])
+        raise _backup.BackupError(f"there is no verified backup below {directory}, among {len(found)} backups")
+    return verified[0]
 
 
-def sha256(path: str) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        for piece in iter(lambda: file.read(1 << 20), b""):
-            digest.update(piece)
-    return digest.hexdigest()
-
-
-def troubles(folder: str, manifest: t.Mapping[str, t.Any], decrypted: str) -> list[str]:
-    """What does not fit between the files and the manifest."""
-    found = []
-    for entry in manifest["files"]:
-        # A name with a folder in it would be no file of this backup.
-        path = os.path.join(folder, os.path.basename(entry["file"]))
-        if not os.path.isfile(path):
-            found.append(f"{entry['file']} is missing")
-        elif sha256(path) != entry["sha256"]:
-            found.append(f"{entry['file']} does not have the SHA-256 of the manifest")
-    plain = decrypted or ("" if manifest.get("encrypted") else snapshot_path(folder, manifest))
+def troubles(backup: _backup.Backup, decrypted: str) -> list[str]:
+    """What does not fit between the files and the manifest; the snapshot's content only where it lies in the clear."""
+    found = _backup.troubles(backup.path)
+    plain = decrypted or ("" if backup.manifest.get("encrypted") else snapshot_path(backup))
     if plain and os.path.isfile(plain):
         check = _snapshot.check(plain)
         if check.trouble:
             found.append(f"the snapshot is not whole: {check.trouble}")
-        elif check.sha256 != manifest["snapshot"]["sha256"]:
+        elif check.sha256 != backup.manifest["snapshot"]["sha256"]:
             found.append("the snapshot does not have the SHA-256 of the manifest")
-    elif not manifest.get("encrypted"):
-        found.append(f"{manifest['snapshot']['file']} is missing")
-    if not manifest.get("verified"):
+    elif not backup.manifest.get("encrypted"):
+        found.append(f"{backup.manifest['snapshot']['file']} is missing")
+    if not backup.verified:
         found.append("it was not verified when it was taken")
     return found
 
 
-def snapshot_path(folder: str, manifest: t.Mapping[str, t.Any]) -> str:
-    name = os.path.basename(manifest["snapshot"]["file"])
-    if manifest.get("encrypted") and not name.endswith(".gpg"):
-        name += ".gpg"
-    return os.path.join(folder, name)
+def snapshot_path(backup: _backup.Backup) -> str:
+    name = os.path.basename(backup.manifest["snapshot"]["file"])
+    if backup.manifest.get("encrypted") and not name.endswith(_backup.ENCRYPTED):
+        name += _backup.ENCRYPTED
+    return os.path.join(backup.path, name)
 
 
 def main() -> t.NoReturn:
@@ -200,23 +143,25 @@ def main() -> t.NoReturn:
         next_action="Nothing was changed. Name another backup with control_plane_restore_backup.",
         acceptable=False,
     )
-    found = backups(params["directory"])
-    result: dict[str, t.Any] = {"backups": found}
+    found = _backup.listed(params["directory"])
+    result: dict[str, t.Any] = {
+        "backups": [
+            {"path": b.path, "run_id": b.run_id, "taken": b.manifest["taken"], "verified": b.verified} for b in found
+        ]
+    }
     try:
-        folder = choose(params["directory"], params["backup"], found)
-        manifest = read_manifest(folder)
-        taken = datetime.datetime.fromisoformat(manifest["taken"].replace("Z", "+00:00"))
-        age = datetime.datetime.now(datetime.timezone.utc) - taken
+        backup = choose(params["directory"], params["backup"], found)
+        age = datetime.datetime.now(datetime.timezone.utc) - backup.taken
         result.update(
-            path=folder,
-            manifest=manifest,
-            snapshot=snapshot_path(folder, manifest),
+            path=backup.path,
+            manifest=backup.manifest,
+            snapshot=snapshot_path(backup),
             age_seconds=int(age.total_seconds()),
         )
-        wrong = troubles(folder, manifest, params["decrypted"] or "")
-        gate.observed = f"{folder}: " + ("; ".join(wrong) or f"{len(manifest['files'])} files whole")
+        wrong = troubles(backup, params["decrypted"] or "")
+        gate.observed = f"{backup.path}: " + ("; ".join(wrong) or f"{len(backup.manifest['files'])} files whole")
         gate.verdict = _gate.FAILED if wrong else _gate.PASSED
-    except (OSError, BackupError, KeyError, TypeError, ValueError) as error:
+    except (OSError, _backup.BackupError, KeyError, TypeError, ValueError) as error:
         gate.observed = f"the manifest lacks {error}" if isinstance(error, KeyError) else str(error)
     module.exit_json(changed=False, gates=[gate.dump()], **result)
 

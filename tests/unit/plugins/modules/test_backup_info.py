@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _backup
 from ansible_collections.mixedversion.kubernetes.plugins.modules import backup_info
 
 pytestmark = pytest.mark.node
@@ -35,13 +36,14 @@ def make(tmp_path):
             "schema_version": 1,
             "run_id": run_id,
             "taken": taken,
+            "cluster": {"uid": "u", "etcd_cluster_id": "1"},
             "snapshot": {"file": "snapshot.db", "sha256": sha256(plain), "size_bytes": len(plain)},
             "verified": verified,
             "files": [{"file": name, "sha256": sha256(stored), "size_bytes": len(stored)}],
             "encrypted": encrypted,
         }
         (folder / "manifest.json").write_text(json.dumps(manifest))
-        return folder, manifest
+        return folder, _backup.load(str(folder))
 
     return make
 
@@ -54,54 +56,63 @@ def test_the_newest_verified_is_chosen(tmp_path, make):
     (tmp_path / "not-a-backup").mkdir()
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "manifest.json").write_text("{")
-    found = backup_info.backups(str(tmp_path))
-    assert [entry["run_id"] for entry in found] == ["c", "a", "b"]
-    assert backup_info.choose(str(tmp_path), "", found) == str(tmp_path / "a")
-    assert backup_info.choose(str(tmp_path), "b", found) == str(tmp_path / "b")
-    assert backup_info.choose("/elsewhere", str(tmp_path / "b"), []) == str(tmp_path / "b")
+    found = _backup.listed(str(tmp_path))
+    assert [entry.run_id for entry in found] == ["c", "a", "b"]
+    assert backup_info.choose(str(tmp_path), "", found).path == str(tmp_path / "a")
+    assert backup_info.choose(str(tmp_path), "b", found).path == str(tmp_path / "b")
+    assert backup_info.choose("/elsewhere", str(tmp_path / "b"), []).path == str(tmp_path / "b")
 
 
 def test_no_backup_to_choose(tmp_path, make):
     make("a", "2026-11-24T10:00:00Z", verified=False)
-    with pytest.raises(backup_info.BackupError, match="no verified backup"):
-        backup_info.choose(str(tmp_path), "", backup_info.backups(str(tmp_path)))
-    with pytest.raises(backup_info.BackupError, match="neither"):
+    with pytest.raises(_backup.BackupError, match="no verified backup"):
+        backup_info.choose(str(tmp_path), "", _backup.listed(str(tmp_path)))
+    with pytest.raises(_backup.BackupError, match="neither"):
         backup_info.choose(str(tmp_path), "zz", [])
-    assert backup_info.backups(str(tmp_path / "none")) == []
+    assert _backup.listed(str(tmp_path / "none")) == []
 
 
 def test_a_whole_backup_has_no_troubles(make):
-    folder, manifest = make("a", "2026-11-24T10:00:00Z")
-    assert backup_info.troubles(str(folder), manifest, "") == []
+    dummy, backup = make("a", "2026-11-24T10:00:00Z")
+    assert backup_info.troubles(backup, "") == []
 
 
 @pytest.mark.parametrize("position", [0, 700, 1030])
 def test_a_flipped_byte_is_told(make, position):
-    folder, manifest = make("a", "2026-11-24T10:00:00Z")
+    folder, backup = make("a", "2026-11-24T10:00:00Z")
     content = bytearray((folder / "snapshot.db").read_bytes())
     content[position] ^= 1
     (folder / "snapshot.db").write_bytes(content)
-    found = backup_info.troubles(str(folder), manifest, "")
-    assert any("SHA-256 of the manifest" in line for line in found)
+    found = backup_info.troubles(backup, "")
+    assert any("its manifest" in line for line in found)
     assert any("not whole" in line for line in found)
 
 
 def test_another_snapshot_is_told_though_it_is_whole(make):
-    folder, manifest = make("a", "2026-11-24T10:00:00Z")
+    folder, backup = make("a", "2026-11-24T10:00:00Z")
     other = snapshot(b"other")
     (folder / "snapshot.db").write_bytes(other)
-    manifest["files"][0]["sha256"] = sha256(other)
-    assert backup_info.troubles(str(folder), manifest, "") == ["the snapshot does not have the SHA-256 of the manifest"]
+    backup.manifest["files"][0]["sha256"] = sha256(other)
+    (folder / "manifest.json").write_text(json.dumps(backup.manifest))
+    assert backup_info.troubles(backup, "") == ["the snapshot does not have the SHA-256 of the manifest"]
 
 
 def test_an_encrypted_backup_is_verified_before_and_after_decryption(make):
-    folder, manifest = make("a", "2026-11-24T10:00:00Z", encrypted=True)
-    assert backup_info.snapshot_path(str(folder), manifest).endswith("/snapshot.db.gpg")
-    assert backup_info.troubles(str(folder), manifest, "") == []
+    folder, backup = make("a", "2026-11-24T10:00:00Z", encrypted=True)
+    assert backup_info.snapshot_path(backup).endswith("/snapshot.db.gpg")
+    assert backup_info.troubles(backup, "") == []
     plain = folder / "plain"
     plain.write_bytes(snapshot(b"a"))
-    assert backup_info.troubles(str(folder), manifest, str(plain)) == []
+    assert backup_info.troubles(backup, str(plain)) == []
     plain.write_bytes(snapshot(b"other"))
-    assert len(backup_info.troubles(str(folder), manifest, str(plain))) == 1
+    assert len(backup_info.troubles(backup, str(plain))) == 1
     (folder / "snapshot.db.gpg").unlink()
-    assert "missing" in backup_info.troubles(str(folder), manifest, "")[0]
+    assert "No such file" in backup_info.troubles(backup, "")[0]
+
+
+def test_a_manifest_that_names_files_elsewhere_is_none_of_ours(make):
+    folder, backup = make("a", "2026-11-24T10:00:00Z")
+    backup.manifest["files"][0]["file"] = "../a/snapshot.db"
+    (folder / "manifest.json").write_text(json.dumps(backup.manifest))
+    with pytest.raises(_backup.BackupError, match="no files of this folder"):
+        _backup.load(str(folder))
