@@ -23,6 +23,9 @@ from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _no
 FOLDER = f"{_node.STATE_DIRECTORY}/restore"
 STATE = f"{FOLDER}/state.json"
 MANIFESTS = f"{FOLDER}/manifests"
+#: The revision the last restore began at: the next one has to go above what was handed out since, though it be of the
+#: same snapshot and no etcd answers.
+REVISION = f"{_node.STATE_DIRECTORY}/etcd-restored-revision"
 #: A restored etcd is a new cluster to itself, with a new id. Its former ones, so that old snapshots are still its own.
 LINEAGE = f"{_node.STATE_DIRECTORY}/etcd-cluster-ids"
 

@@ -79,7 +79,7 @@ options:
     type: int
     default: 0
   revision:
-    description: With V(verify), the revision that the store shall have reached.
+    description: With V(verify), the revision that the store shall have reached; with V(finish), the one to remember.
     type: int
     default: 0
   endpoint:
@@ -126,7 +126,7 @@ server:
   returned: with O(step=read)
   type: dict
 live:
-  description: Cluster id, revision and members of the etcd that runs now; empty if none answers.
+  description: Cluster id and revision of the member that runs here now; empty if it does not answer.
   returned: with O(step=read)
   type: dict
 versions:
@@ -142,6 +142,10 @@ former_cluster_ids:
   returned: with O(step=read)
   type: list
   elements: str
+restored_revision:
+  description: The revision that the last restore began at; 0 if there was none.
+  returned: with O(step=read)
+  type: int
 unfinished:
   description: What a restore that did not end wrote down; empty if there is none.
   returned: with O(step=read)
@@ -313,13 +317,9 @@ class Node:
         }
         result["client"] = client
         try:
-            gateway = _etcd.Gateway.from_params(client)
-            status = gateway.status()
-            result["live"] = {
-                "cluster_id": status.cluster_id,
-                "revision": status.revision,
-                "members": [member.label for member in gateway.cluster(_etcd.Host.read()).members],
-            }
+            # Of this member alone: it knows its revision though a quorum be lost.
+            status = _etcd.Gateway.from_params(client).status()
+            result["live"] = {"cluster_id": status.cluster_id, "revision": status.revision}
         except _etcd.EtcdError:
             # Nothing unusual: that is what restores are for.
             pass
@@ -337,6 +337,7 @@ class Node:
             "key_file": flags.get("kubelet-client-key", ""),
         }
         result["unfinished"] = _restore.load()
+        result["restored_revision"] = int(_node.read(_restore.REVISION) or 0)
         result["former_cluster_ids"] = _node.read(_restore.LINEAGE).split()
         return {**result, "refusals": refusals}
 
@@ -475,6 +476,7 @@ class Node:
             )
         if kept and self.params["cluster_ids"]:
             known = {*_node.read(_restore.LINEAGE).split(), *self.params["cluster_ids"]}
+            _node.replace(_restore.REVISION, f"{self.params['revision']}\n", 0o644)
             _node.replace(_restore.LINEAGE, "".join(f"{each}\n" for each in sorted(known)), 0o644)
         shutil.rmtree(_restore.FOLDER, ignore_errors=True)
         return ("new" if kept else "untouched"), kept

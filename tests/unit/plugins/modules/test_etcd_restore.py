@@ -18,7 +18,7 @@ class Module:
     """As much of a module as a node made by kubeadm needs: no command is run for it but etcdutl."""
 
     def __init__(self, **params):
-        self.params = {"driver": "kubeadm", "run_id": RUN, "components": [], "cluster_ids": [], **params}
+        self.params = {"driver": "kubeadm", "run_id": RUN, "components": [], "cluster_ids": [], "revision": 7, **params}
 
 
 @pytest.fixture
@@ -28,6 +28,7 @@ def kubeadm(tmp_path, monkeypatch, recorded):
     monkeypatch.setattr(_node, "running", lambda name: None)
     for name, path in (("FOLDER", "restore"), ("STATE", "restore/state.json"), ("MANIFESTS", "restore/manifests")):
         monkeypatch.setattr(_restore, name, str(tmp_path / "state" / path))
+    monkeypatch.setattr(_restore, "REVISION", str(tmp_path / "state" / "etcd-restored-revision"))
     monkeypatch.setattr(_restore, "LINEAGE", str(tmp_path / "state" / "etcd-cluster-ids"))
     (tmp_path / "manifests").mkdir()
     (tmp_path / "manifests" / "kube-apiserver.yaml").write_text(recorded("kube-apiserver.yaml"))
@@ -78,6 +79,7 @@ def test_a_whole_restore_keeps_the_old_data_and_remembers_the_cluster(kubeadm):
     assert node(cluster_ids=["12", "34"]).finish() == ("new", kept)
     assert (_restore.load(), held(kubeadm)) == ({}, "new")
     assert pathlib.Path(_restore.LINEAGE).read_text().split() == ["12", "34"]
+    assert pathlib.Path(_restore.REVISION).read_text() == "7\n"
 
 
 def test_what_was_swapped_is_put_back(kubeadm):
