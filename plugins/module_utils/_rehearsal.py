@@ -15,7 +15,6 @@ import re
 import shutil
 import signal
 import socket
-import subprocess
 import time
 import typing as t
 
@@ -68,26 +67,57 @@ def count(path: str, prefix: str) -> int:
     return int(post(path, "/v3/kv/range", {"key": first, "range_end": end, "count_only": True}).get("count", 0))
 
 
-def die_with_parent() -> None:
-    """In the child: a killed module takes its etcd with it. Source: prctl(2), PR_SET_PDEATHSIG."""
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+class Child:
+    """A program in the scratch folder that does not outlive the module, its words in a file there.
+
+    The module's own way of running a command waits for its end and knows no time limit.
+    """
+
+    def __init__(self, command: t.Sequence[str], folder: str) -> None:
+        self._log = os.path.join(folder, f"{os.path.basename(command[0])}.log")
+        self.code: int | None = None
+        self._pid = os.fork()
+        if self._pid == 0:
+            try:
+                # Source: prctl(2), PR_SET_PDEATHSIG: a killed module takes it along.
+                ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+                os.chdir(folder)
+                log = os.open(self._log, os.O_WRONLY | os.O_CREAT, 0o600)
+                os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+                os.dup2(log, 1)
+                os.dup2(log, 2)
+                os.execve(command[0], list(command), {"PATH": os.environ.get("PATH", "")})
+            finally:
+                os._exit(127)
+
+    def ended(self) -> bool:
+        if self.code is None:
+            pid, status = os.waitpid(self._pid, os.WNOHANG)
+            if pid:
+                self.code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+        return self.code is not None
+
+    def kill(self) -> None:
+        if not self.ended():
+            os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+
+    def words(self) -> str:
+        with open(self._log, encoding="utf-8", errors="replace") as file:
+            return file.read().strip()[-400:]
 
 
-def run(command: t.Sequence[str], folder: str, ends: float) -> None:
+def restore(command: t.Sequence[str], folder: str, ends: float) -> None:
+    child = Child(command, folder)
     try:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            timeout=max(0.1, ends - time.monotonic()),
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise RehearsalError("etcdutl did not end in time") from error
-    if done.returncode:
-        raise RehearsalError(f"etcdutl could not restore it: {done.stderr.decode(errors='replace').strip()[-400:]}")
+        while not child.ended():
+            if time.monotonic() >= ends:
+                raise RehearsalError("etcdutl did not end in time")
+            time.sleep(0.05)
+    finally:
+        child.kill()
+    if child.code:
+        raise RehearsalError(f"etcdutl could not restore it: {child.words()}")
 
 
 def rehearse(params: t.Mapping[str, t.Any], folder: str) -> dict[str, t.Any]:
@@ -96,34 +126,23 @@ def rehearse(params: t.Mapping[str, t.Any], folder: str) -> dict[str, t.Any]:
     etcdutl = os.path.abspath(params["etcdutl"])
     etcd = os.path.abspath(params["etcd"] or os.path.join(os.path.dirname(etcdutl), "etcd"))
     one = ["--name=rehearsal", f"--initial-cluster=rehearsal={NOWHERE}", f"--initial-advertise-peer-urls={NOWHERE}"]
-    run(
-        [etcdutl, "snapshot", "restore", os.path.abspath(params["path"]), *one, "--data-dir=data"],
+    restore([etcdutl, "snapshot", "restore", os.path.abspath(params["path"]), *one, "--data-dir=data"], folder, ends)
+    child = Child(
+        [
+            etcd,
+            *one,
+            "--data-dir=data",
+            f"--listen-client-urls=unix://{CLIENT}",
+            f"--advertise-client-urls={NOWHERE}",
+            f"--listen-peer-urls=unix://{PEER}",
+            "--unsafe-no-fsync",
+            "--quota-backend-bytes=17179869184",
+        ],
         folder,
-        ends,
     )
-    with open(os.path.join(folder, "log"), "wb") as log:
-        process = subprocess.Popen(
-            [
-                etcd,
-                *one,
-                "--data-dir=data",
-                f"--listen-client-urls=unix://{CLIENT}",
-                f"--advertise-client-urls={NOWHERE}",
-                f"--listen-peer-urls=unix://{PEER}",
-                "--unsafe-no-fsync",
-                "--quota-backend-bytes=17179869184",
-            ],
-            cwd=folder,
-            env={"PATH": os.environ.get("PATH", "")},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            preexec_fn=die_with_parent,
-        )
     try:
         client = os.path.join(folder, CLIENT)
-        status = wait_for(client, process, ends, os.path.join(folder, "log"))
-        revision = int(status["header"]["revision"])
+        revision = int(wait_for(client, child, ends)["header"]["revision"])
         found = {
             "total_keys": count(client, PREFIX),
             "resources": {name: count(client, f"{PREFIX}{name}/") for name in RESOURCES},
@@ -131,20 +150,17 @@ def rehearse(params: t.Mapping[str, t.Any], folder: str) -> dict[str, t.Any]:
             "hash": int(post(client, "/v3/maintenance/hashkv", {"revision": str(revision)})["hash"]),
         }
     finally:
-        process.kill()
-        process.wait()
+        child.kill()
     if not found["total_keys"]:
         raise RehearsalError(f"it was restored and serves, but has no key below {PREFIX}")
     return found
 
 
-def wait_for(client: str, process: subprocess.Popen[bytes], ends: float, log: str) -> dict[str, t.Any]:
+def wait_for(client: str, child: Child, ends: float) -> dict[str, t.Any]:
     """The status of the throw-away etcd, once it leads itself."""
     while time.monotonic() < ends:
-        if process.poll() is not None:
-            with open(log, encoding="utf-8", errors="replace") as file:
-                words = file.read()[-400:]
-            raise RehearsalError(f"etcd ended with exit code {process.returncode}: {words}")
+        if child.ended():
+            raise RehearsalError(f"etcd ended with exit code {child.code}: {child.words()}")
         with contextlib.suppress(OSError, http.client.HTTPException, RehearsalError):
             status = post(client, "/v3/maintenance/status", {})
             if status.get("leader", "0") != "0":
