@@ -81,6 +81,12 @@ def remove(path: str) -> None:
     shutil.rmtree(away)
 
 
+def pretended(run_id: str, cluster_uid: str, now: datetime.datetime) -> _backup.Backup:
+    """The backup that a dry run does not take, so that what it pushes out is told."""
+    manifest = {"run_id": run_id, "taken": now.isoformat(), "cluster": {"uid": cluster_uid}, "verified": True}
+    return _backup.Backup("", manifest)
+
+
 def main() -> t.NoReturn:
     module = AnsibleModule(
         argument_spec=_gate.argument_spec(
@@ -104,6 +110,8 @@ def main() -> t.NoReturn:
     removed: list[str] = []
     for directory in params["directories"]:
         backups = _backup.listed(directory)
+        if module.check_mode and params["run_id"] not in [backup.run_id for backup in backups]:
+            backups.append(pretended(params["run_id"], params["cluster_uid"], now))
         for backup in _backup.superfluous(
             backups, params["cluster_uid"], params["run_id"], params["keep"], params["keep_days"], now
         ):

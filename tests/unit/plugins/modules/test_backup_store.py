@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 import os
@@ -158,3 +159,11 @@ def test_what_is_removed_is_gone_whole(params, tmp_path):
     backup_store.store(params)
     backup_prune.remove(params["path"])
     assert os.listdir(tmp_path / "backups") == ["latest"]
+
+
+def test_a_dry_run_counts_the_backup_it_does_not_take(params, tmp_path):
+    backup_store.store(params)
+    now = datetime.datetime(2026, 11, 25, tzinfo=datetime.timezone.utc)
+    backups = [*_backup.listed(str(tmp_path / "backups")), backup_prune.pretended("r9", "ours", now)]
+    found = _backup.superfluous(backups, "ours", "r9", 1, 0, now)
+    assert [backup.path for backup in found] == [params["path"]]
