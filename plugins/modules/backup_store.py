@@ -86,7 +86,6 @@ gates:
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 import time
 import typing as t
@@ -95,26 +94,26 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _backup, _gate, _node
 
+#: A command and ``environ_update``; its exit code, output and errors, as ``AnsibleModule.run_command`` returns them.
+Run = t.Callable[..., tuple[int, str, str]]
 
-def encrypt(source: str, target: str, recipient_file: str) -> None:
+
+def encrypt(run: Run, source: str, target: str, recipient_file: str) -> None:
     """gpg with a key ring of its own, thrown away after: the user's is neither read nor written."""
+    gpg = shutil.which("gpg")
+    if not gpg:
+        raise _backup.BackupError("gpg is not installed on the controller")
     with tempfile.TemporaryDirectory(prefix="mixedversion-gpg.") as home:
-        command = ["gpg", "--batch", "--no-options", "--no-tty", "--homedir", home, "--recipient-file", recipient_file]
-        try:
-            ended = subprocess.run(
-                [*command, "--output", target, "--encrypt", source],
-                check=False,
-                capture_output=True,
-                env={**os.environ, "GNUPGHOME": home, "LC_ALL": "C"},
-            )
-        except FileNotFoundError as error:
-            raise _backup.BackupError("gpg is not installed on the controller") from error
-    if ended.returncode or not os.path.exists(target):
-        words = " ".join(ended.stderr.decode(errors="replace").split())[-300:]
-        raise _backup.BackupError(f"gpg can't encrypt to {recipient_file}: {words}")
+        alone = ["--batch", "--no-options", "--no-tty", "--homedir", home]
+        code, dummy, told = run(
+            [gpg, *alone, "--recipient-file", recipient_file, "--output", target, "--encrypt", source],
+            environ_update={"GNUPGHOME": home, "LC_ALL": "C"},
+        )
+    if code or not os.path.exists(target):
+        raise _backup.BackupError(f"gpg can't encrypt to {recipient_file}: {' '.join(told.split())[-300:]}")
 
 
-def try_key(recipient_file: str) -> None:
+def try_key(run: Run, recipient_file: str) -> None:
     """Encrypt a few bytes: gpg knows best what is a public key, not expired, and fit to encrypt to."""
     if not os.path.isfile(recipient_file):
         raise _backup.BackupError(f"{recipient_file} is no file")
@@ -122,7 +121,7 @@ def try_key(recipient_file: str) -> None:
         source = os.path.join(folder, "try")
         with open(source, "wb") as file:
             file.write(b"try\n")
-        encrypt(source, source + _backup.ENCRYPTED, recipient_file)
+        encrypt(run, source, source + _backup.ENCRYPTED, recipient_file)
 
 
 def take(source: str, target: str) -> None:
@@ -136,7 +135,7 @@ def sync(path: str) -> None:
         os.fsync(file.fileno())
 
 
-def store(params: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+def store(run: Run, params: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
     """Build the folder beside its final name, prove every file in it, and rename it."""
     path, source, recipient = params["path"], params["source"], params["recipient_file"]
     directory = os.path.dirname(os.path.normpath(path))
@@ -157,7 +156,7 @@ def store(params: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
             if name == _backup.SNAPSHOT:
                 snapshot = {"file": kept, "sha256": digest, "size_bytes": size}
             if recipient:
-                encrypt(plain, os.path.join(part, kept), recipient)
+                encrypt(run, plain, os.path.join(part, kept), recipient)
                 os.chmod(os.path.join(part, kept), 0o600)
                 digest, size = _backup.sha256_of(os.path.join(part, kept))
             else:
@@ -211,7 +210,7 @@ def main() -> t.NoReturn:
     if params["validate_only"]:
         try:
             if params["recipient_file"]:
-                try_key(params["recipient_file"])
+                try_key(module.run_command, params["recipient_file"])
         except _backup.BackupError as error:
             module.fail_json(
                 msg=f"The backup can't be encrypted: {error}. Expected gpg, and the public key of who shall be able to "
@@ -232,7 +231,7 @@ def main() -> t.NoReturn:
     begun = time.monotonic()
     files: list[dict[str, t.Any]] = []
     try:
-        files = store(params)
+        files = store(module.run_command, params)
         gate.observed = (
             f"{params['path']}: {len(files)} files, {sum(f['size_bytes'] for f in files)} bytes, as made"
             + (", encrypted" if params["recipient_file"] else "")

@@ -29,6 +29,11 @@ MANIFEST = {
 }
 
 
+def run(command, environ_update):
+    done = subprocess.run(command, env={**os.environ, **environ_update}, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
 def manifest_of(path):
     return json.loads(pathlib.Path(path, "manifest.json").read_text())
 
@@ -55,7 +60,7 @@ def params(tmp_path, fetched):
 
 
 def test_the_folder_holds_what_was_fetched_and_says_so(params):
-    backup_store.store(params)
+    backup_store.store(run, params)
     manifest = manifest_of(params["path"])
     assert manifest["snapshot"] == {
         "file": "snapshot.db",
@@ -74,7 +79,7 @@ def test_the_folder_holds_what_was_fetched_and_says_so(params):
 @pytest.mark.parametrize("wrong", [{"snapshot.db": "0" * 64}, {**SUMS, "cp2.tar.gz": "0" * 64}])
 def test_what_arrived_otherwise_or_not_at_all_gets_no_name(params, wrong):
     with pytest.raises(_backup.BackupError, match=r"arrived with sha256|cp2.tar.gz did not arrive"):
-        backup_store.store({**params, "expected": wrong})
+        backup_store.store(run, {**params, "expected": wrong})
     assert os.listdir(os.path.dirname(params["path"])) == []
 
 
@@ -102,7 +107,7 @@ def key(tmp_path):
 
 def test_encrypted_files_come_back_and_no_plain_one_gets_there(params, key):
     public, gpg = key
-    backup_store.store({**params, "recipient_file": str(public)})
+    backup_store.store(run, {**params, "recipient_file": str(public)})
     assert sorted(os.listdir(params["path"])) == ["cp1.tar.gz.gpg", "manifest.json", "snapshot.db.gpg"]
     kept = pathlib.Path(params["path"], "snapshot.db.gpg").read_bytes()
     assert gpg("--decrypt", f"{params['path']}/snapshot.db.gpg").stdout == FILES["snapshot.db"]
@@ -117,7 +122,7 @@ def test_the_users_key_ring_is_not_touched(key, tmp_path, monkeypatch):
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     monkeypatch.setenv("GNUPGHOME", str(home))
-    backup_store.try_key(str(key[0]))
+    backup_store.try_key(run, str(key[0]))
     assert os.listdir(home) == []
 
 
@@ -128,18 +133,18 @@ def test_what_is_no_public_key_is_said_to_be_none(tmp_path, content):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(_backup.BackupError, match=r"can't encrypt to|is no file"):
-        backup_store.try_key(str(path))
+        backup_store.try_key(run, str(path))
 
 
 def test_without_gpg_it_says_so(tmp_path, monkeypatch):
     (tmp_path / "key.asc").write_bytes(b"key")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(_backup.BackupError, match="gpg is not installed on the controller"):
-        backup_store.try_key(str(tmp_path / "key.asc"))
+        backup_store.try_key(run, str(tmp_path / "key.asc"))
 
 
 def test_a_copy_is_the_same_and_private(params, tmp_path):
-    backup_store.store(params)
+    backup_store.store(run, params)
     target = backup_copy.copy(params["path"], str(tmp_path / "share"))
     assert _backup.troubles(target) == []
     assert os.readlink(tmp_path / "share" / "latest") == NAME
@@ -147,7 +152,7 @@ def test_a_copy_is_the_same_and_private(params, tmp_path):
 
 
 def test_a_backup_that_is_not_whole_is_not_copied(params, tmp_path):
-    backup_store.store(params)
+    backup_store.store(run, params)
     with open(f"{params['path']}/cp1.tar.gz", "ab") as file:
         file.write(b"x")
     with pytest.raises(_backup.BackupError, match=r"cp1\.tar\.gz has 5 bytes"):
@@ -156,13 +161,13 @@ def test_a_backup_that_is_not_whole_is_not_copied(params, tmp_path):
 
 
 def test_what_is_removed_is_gone_whole(params, tmp_path):
-    backup_store.store(params)
+    backup_store.store(run, params)
     backup_prune.remove(params["path"])
     assert os.listdir(tmp_path / "backups") == ["latest"]
 
 
 def test_a_dry_run_counts_the_backup_it_does_not_take(params, tmp_path):
-    backup_store.store(params)
+    backup_store.store(run, params)
     now = datetime.datetime(2026, 11, 25, tzinfo=datetime.timezone.utc)
     backups = [*_backup.listed(str(tmp_path / "backups")), backup_prune.pretended("r9", "ours", now)]
     found = _backup.superfluous(backups, "ours", "r9", 1, 0, now)
