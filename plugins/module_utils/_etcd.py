@@ -321,12 +321,12 @@ class Gateway:
         return other
 
     def connect(self, timeout: float) -> http.client.HTTPSConnection:
-        """A connection of one's own, for answers that come bit by bit; *timeout* is for each read."""
+        """A connection to this member; *timeout* is for each read."""
         return http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=self._context)
 
     def post(self, path: str, body: t.Mapping[str, t.Any] | None = None, timeout: float = TIMEOUT) -> t.Any:
         """Call one method of the gateway; any answer but 200 is an :class:`EtcdError`."""
-        connection = http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=self._context)
+        connection = self.connect(timeout)
         try:
             connection.request("POST", path, json.dumps(body or {}), {"Content-Type": "application/json"})
             response = connection.getresponse()

@@ -19,6 +19,10 @@ if t.TYPE_CHECKING:
 MANIFESTS = "/etc/kubernetes/manifests"
 #: Where this collection keeps on a node what outlives one task: staged and former binaries, the steps' output.
 STATE_DIRECTORY = "/var/lib/mixedversion-kubernetes"
+#: Where binaries are looked for: a task's own PATH may lack some of these.
+SEARCH_PATH = "/usr/bin:/usr/local/bin:/opt/bin:/usr/sbin:/usr/local/sbin:/bin"
+#: Properties of a systemd unit that name the files it is made of, in the order in which they are read.
+_UNIT_FILES = ("FragmentPath", "DropInPaths", "EnvironmentFiles")
 
 
 def running(name: str) -> tuple[int, list[str]] | None:
@@ -60,6 +64,12 @@ def environment(process: int) -> dict[str, str]:
 def manifest_command(text: str) -> list[str]:
     """The arguments in a static pod's manifest, as kubeadm writes it: one list item a line."""
     return [match[1] for match in re.finditer(r"""^\s+- ['"]?(--\S.*?)['"]?\s*$""", text, re.MULTILINE)]
+
+
+def command(name: str) -> list[str]:
+    """What a component runs with: its process, or its static pod's manifest while it has none."""
+    process = running(name)
+    return process[1] if process else manifest_command(read(f"{MANIFESTS}/{name}.yaml"))
 
 
 def manifest_image(text: str) -> str:
@@ -122,6 +132,21 @@ def output(module: AnsibleModule, *command: str) -> str:
         module.run_command(list(command), handle_exceptions=False) if usable(command[0]) else (1, "", "")
     )
     return "" if code else str(text).strip()
+
+
+def unit_files(module: AnsibleModule, unit: str) -> list[str]:
+    """The files a unit is made of, in the order in which they are read."""
+    return shown_files(output(module, "systemctl", "show", *(f"--property={name}" for name in _UNIT_FILES), unit))
+
+
+def shown_files(text: str) -> list[str]:
+    """The paths in what ``systemctl show`` tells; an environment file comes with ``(ignore_errors=...)`` behind it.
+
+    A unit with several environment files has a line for each.
+    """
+    pairs = [line.partition("=") for line in text.splitlines()]
+    values = [value for wanted in _UNIT_FILES for name, dummy, value in pairs if name == wanted]
+    return [word for value in values for word in value.split() if word.startswith("/")]
 
 
 def usable(command: str) -> bool:

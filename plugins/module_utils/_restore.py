@@ -18,7 +18,7 @@ import shlex
 import shutil
 import typing as t
 
-from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _node
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _etcd_flags, _node
 
 FOLDER = f"{_node.STATE_DIRECTORY}/restore"
 STATE = f"{FOLDER}/state.json"
@@ -62,11 +62,7 @@ class Member:
 
 def settings(arguments: t.Sequence[str], environment: t.Mapping[str, str]) -> dict[str, str]:
     """etcd's flags by name. It takes ``--name=x``, ``--name x`` and ``ETCD_NAME``; a flag goes before the variable."""
-    found = {
-        name[len("ETCD_") :].lower().replace("_", "-"): value
-        for name, value in environment.items()
-        if name.startswith("ETCD_")
-    }
+    found = _etcd_flags.of_environment(environment)
     rest = list(arguments)
     while rest:
         argument = rest.pop(0)

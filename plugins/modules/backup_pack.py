@@ -79,7 +79,6 @@ LEFT_OUT = f"{ROOT}/tmp"
 COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd")
 #: Flags whose value is a file that a component reads: certificates, keys, configuration; no logs.
 NAMES_A_FILE = re.compile(r"(file|config|kubeconfig)$")
-PROPERTIES = ("FragmentPath", "DropInPaths", "EnvironmentFiles")
 
 
 def named_files(flags: t.Mapping[str, str]) -> dict[str, str]:
@@ -91,12 +90,6 @@ def named_files(flags: t.Mapping[str, str]) -> dict[str, str]:
                 if os.path.isabs(path):
                     found[f"{name}={path}"] = os.path.normpath(path)
     return found
-
-
-def unit_files(text: str) -> list[str]:
-    """The paths in what ``systemctl show`` tells; an environment file comes with ``(ignore_errors=...)`` behind it."""
-    values = (line.partition("=")[2] for line in text.splitlines() if line.partition("=")[0] in PROPERTIES)
-    return [word for value in values for word in value.split() if word.startswith("/")]
 
 
 def outside(path: str) -> bool:
@@ -118,15 +111,12 @@ def wanted(module: AnsibleModule) -> tuple[list[str], list[str]]:
     paths: list[str] = []
     missing = []
     for component in COMPONENTS:
-        process = _node.running(component)
-        command = process[1] if process else _node.manifest_command(_node.read(f"{_node.MANIFESTS}/{component}.yaml"))
-        for flag, path in named_files(_node.flags(command)).items():
+        for flag, path in named_files(_node.flags(_node.command(component))).items():
             paths.append(path)
             if not os.path.isfile(path):
                 missing.append(f"{component} --{flag}")
         if module.params["driver"] == "systemd":
-            properties = [f"--property={name}" for name in PROPERTIES]
-            paths += unit_files(_node.output(module, "systemctl", "show", *properties, f"{component}.service"))
+            paths += _node.unit_files(module, f"{component}.service")
     # Links within /etc/kubernetes may lead out of it.
     for folder, dummy, files in os.walk(ROOT):
         if folder != LEFT_OUT and not folder.startswith(LEFT_OUT + "/"):

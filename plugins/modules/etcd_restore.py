@@ -195,7 +195,6 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _etcd, _gate, _node, _restore
 
-SEARCH_PATH = "/usr/bin:/usr/local/bin:/opt/bin:/usr/sbin:/usr/local/sbin:/bin"
 #: Files in which a CA of the serving certificates may stand, beside the one that the flag for clients' names.
 SERVING_CA = "/etc/kubernetes/pki/ca.crt"
 SERVER_NAME = "kubernetes.default.svc"
@@ -230,12 +229,7 @@ class Node:
         """Its settings and where they were read: the process, else the manifest or the unit."""
         process = _node.running(component)
         if process:
-            try:
-                with open(f"/proc/{process[0]}/environ", "rb") as file:
-                    pairs = [item.decode(errors="replace").partition("=") for item in file.read().split(b"\0") if item]
-            except OSError:
-                pairs = []
-            return _restore.settings(process[1][1:], {name: value for name, dummy, value in pairs}), "process"
+            return _restore.settings(process[1][1:], _node.environment(process[0])), "process"
         if self.kubeadm:
             text = _node.read(self.manifest(component)) or _node.read(self.moved(component))
             return _restore.settings(_node.manifest_command(text), {}), "manifest"
@@ -323,7 +317,7 @@ class Node:
         except _etcd.EtcdError:
             # Nothing unusual: that is what restores are for.
             pass
-        etcdutl = shutil.which("etcdutl", path=SEARCH_PATH) or ""
+        etcdutl = shutil.which("etcdutl", path=_node.SEARCH_PATH) or ""
         result["etcdutl"] = etcdutl
         result["versions"] = {
             "etcd": self.etcd_version(),
@@ -369,7 +363,7 @@ class Node:
         found, source = self.started_with(_restore.ETCD)
         member = _restore.member(found, source)
         run_id = self.params["run_id"]
-        etcdutl = self.params["etcdutl"] or shutil.which("etcdutl", path=SEARCH_PATH) or "etcdutl"
+        etcdutl = self.params["etcdutl"] or shutil.which("etcdutl", path=_node.SEARCH_PATH) or "etcdutl"
         version = utility_version(self.module, etcdutl)
         why = _restore.too_old(self.etcd_version(), version, self.params["storage_version"])
         if why:

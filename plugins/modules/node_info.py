@@ -148,17 +148,11 @@ ETCD_CERTIFICATES = {
     "cert-file": ("etcd_server", "/etc/kubernetes/pki/etcd/server.crt"),
     "peer-cert-file": ("etcd_peer", "/etc/kubernetes/pki/etcd/peer.crt"),
 }
-#: Settings of a systemd unit that name files: where a setting of its process may come from.
-UNIT_FILES = ("FragmentPath", "DropInPaths", "EnvironmentFiles")
 KUBELET_CERTIFICATE = "/var/lib/kubelet/pki/kubelet-client-current.pem"
 
 
 def apiserver_flags() -> dict[str, str]:
-    process = _node.running("kube-apiserver")
-    if process:
-        found = _node.flags(process[1])
-    else:
-        found = _node.flags(_node.manifest_command(_node.read(f"{_node.MANIFESTS}/kube-apiserver.yaml")))
+    found = _node.flags(_node.command("kube-apiserver"))
     return {name: found[name] for name in FLAGS if name in found}
 
 
@@ -179,13 +173,10 @@ def binaries(driver: str) -> dict[str, str]:
     found = {}
     for name in TOOLS if driver == "kubeadm" else SERVERS:
         process = _node.running(name) if driver == "systemd" else None
-        path = process[1][0] if process and os.path.isabs(process[1][0]) else shutil.which(name, path=SEARCH_PATH)
+        path = process[1][0] if process and os.path.isabs(process[1][0]) else shutil.which(name, path=_node.SEARCH_PATH)
         if path:
             found[name] = path
     return found
-
-
-SEARCH_PATH = "/usr/bin:/usr/local/bin:/opt/bin:/usr/sbin:/usr/local/sbin:/bin"
 
 
 def free(path: str) -> dict[str, t.Any] | None:
@@ -219,15 +210,6 @@ def endpoint(servers: str) -> str:
     urls = [url.strip() for url in servers.split(",") if url.strip()] or ["https://127.0.0.1:2379"]
     host = _etcd.Host(frozenset(_node.addresses()), False)
     return next((url for url in urls if _etcd.is_loopback(url) or host.has([url])), urls[0])
-
-
-def unit_texts(module: AnsibleModule, unit: str) -> dict[str, str]:
-    """The files that make up a unit, in the order in which they are read, with what is in them."""
-    shown = _node.output(module, "systemctl", "show", unit, *(f"--property={name}" for name in UNIT_FILES))
-    found = {name: value for name, dummy, value in (line.partition("=") for line in shown.splitlines())}
-    # EnvironmentFiles comes with "(ignore_errors=no)" behind each, everything else is paths.
-    paths = [path for name in UNIT_FILES for path in found.get(name, "").split() if path.startswith("/")]
-    return {path: _node.read(path) for path in paths}
 
 
 def etcd_settings(process: tuple[int, list[str]] | None) -> list[tuple[str, dict[str, str], str]]:
@@ -277,7 +259,7 @@ def main() -> t.NoReturn:
         manifest = f"{_node.MANIFESTS}/etcd.yaml"
         texts = {manifest: _node.read(manifest)}
     else:
-        texts = unit_texts(module, "etcd.service")
+        texts = {path: _node.read(path) for path in _node.unit_files(module, "etcd.service")}
     components = component_versions(module, paths)
     if "kubelet" in paths:
         components["kubelet"] = _node.binary_version(module, paths["kubelet"])

@@ -31,7 +31,7 @@ def test_files_are_named_by_the_flags_that_end_so_and_no_log_is_one(recorded):
 
 
 def test_a_units_files_are_its_own_its_drop_ins_and_its_environment():
-    assert backup_pack.unit_files(UNIT) == [
+    assert _node.shown_files(UNIT) == [
         "/etc/systemd/system/etcd.service",
         "/etc/systemd/system/etcd.service.d/10-limits.conf",
         "/etc/systemd/system/etcd.service.d/20-env.conf",
