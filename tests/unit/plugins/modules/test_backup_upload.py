@@ -35,6 +35,10 @@ def client(endpoint, monkeypatch, tmp_path):
     return client
 
 
+def no_command(*_arguments):
+    raise AssertionError("only an encrypted copy needs a command")
+
+
 @pytest.fixture
 def path(tmp_path):
     source = tmp_path / "fetched"
@@ -44,7 +48,7 @@ def path(tmp_path):
     path = str(tmp_path / NAME)
     manifest = {"run_id": NAME, "taken": "2026-11-24T10:00:00Z", "cluster": {"uid": "ours"}, "verified": True}
     params = {"path": path, "source": str(source), "manifest": manifest, "expected": {}, "recipient_file": ""}
-    backup_store.store({**params, "collection": "0.2.0"})
+    backup_store.store(no_command, {**params, "collection": "0.2.0"})
     return path
 
 
