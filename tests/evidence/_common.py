@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import platform
+import signal
 import ssl
 import subprocess
 import sys
@@ -39,8 +40,13 @@ def events(report_directory: pathlib.Path) -> list[dict[str, t.Any]]:
     return [json.loads(line) for line in (report_directory / "journal.jsonl").read_text().splitlines()]
 
 
-def playbook(name: str, *arguments: str, log: pathlib.Path | None = None) -> tuple[int, str, float]:
-    """Run a playbook as a user would: exit code, what it printed, seconds. That goes to *log*, or is shown."""
+def playbook(
+    name: str, *arguments: str, log: pathlib.Path | None = None, killed_at: str = ""
+) -> tuple[int, str, float]:
+    """Run a playbook as a user would: exit code, what it printed, seconds. That goes to *log*, or is shown.
+
+    As soon as it prints *killed_at* it is killed with all its forks, as by a controller that loses its power.
+    """
     begun = time.monotonic()
     done = subprocess.Popen(
         ["ansible-playbook", f"mixedversion.kubernetes.{name}", *arguments],
@@ -49,6 +55,7 @@ def playbook(name: str, *arguments: str, log: pathlib.Path | None = None) -> tup
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
     )
     lines = []
     with contextlib.ExitStack() as stack:
@@ -58,6 +65,8 @@ def playbook(name: str, *arguments: str, log: pathlib.Path | None = None) -> tup
         for line in done.stdout or ():
             out.write(line)
             lines.append(line)
+            if killed_at and killed_at in line:
+                os.killpg(done.pid, signal.SIGKILL)
         code = done.wait()
     return code, "".join(lines), time.monotonic() - begun
 

@@ -366,7 +366,7 @@ class Lab:
         found = [json.loads(line) for line in text.splitlines() if line.endswith("}")]
         return [event for event in found if epoch(event["requestReceivedTimestamp"]) >= since]
 
-    def play(self, name: str, *arguments: str, inventory: pathlib.Path | None = None) -> Run:
+    def play(self, name: str, *arguments: str, inventory: pathlib.Path | None = None, killed_at: str = "") -> Run:
         """A playbook as a user would run it, and the report it left."""
         self.runs += 1
         log = self.out / f"{now()[11:19].replace(':', '')}-{self.runs}-{name}.log"
@@ -380,6 +380,7 @@ class Lab:
             f"--extra-vars=control_plane_backup_directory={self.out}/backups",
             *arguments,
             log=log,
+            killed_at=killed_at,
         )
         folder = latest.resolve()
         fresh = folder != before and (folder / "report.json").exists()
@@ -397,9 +398,11 @@ def log_of(name: str) -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def lab_of(name: str, nodes: int, versions: tuple[str, str] = ("", ""), flags: bool = True) -> t.Iterator[Lab]:
-    """A lab of systemd units that is there for as long as it is needed."""
-    variables: dict[str, t.Any] = {"lab_name": name, "lab_driver": "systemd", "lab_nodes": nodes}
+def lab_of(
+    name: str, nodes: int, versions: tuple[str, str] = ("", ""), flags: bool = True, driver: str = "systemd"
+) -> t.Iterator[Lab]:
+    """A lab that is there for as long as it is needed."""
+    variables: dict[str, t.Any] = {"lab_name": name, "lab_driver": driver, "lab_nodes": nodes}
     for key, version in zip(("lab_from_version", "lab_to_version"), versions):
         if version:
             variables[key] = version
