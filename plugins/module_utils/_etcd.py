@@ -422,14 +422,16 @@ class Gateway:
         """A linearizable read of a key that nobody has, as ``etcdctl endpoint health`` sends it."""
         self.post("/v3/kv/range", {"key": base64.b64encode(b"health").decode(), "limit": 1, "keys_only": True})
 
-    def hashes(self, cluster: Cluster) -> Hashes:
+    def hashes(self, cluster: Cluster, limit: int | None = HASH_BYTES) -> Hashes:
         """Every member's hash at the newest revision that all have; one member at a time, as it stops for it.
+
+        Not of a store with more than *limit* bytes in use; None where nobody is served yet who would have to wait.
 
         Hashes compare only between members that were compacted at the same revision (etcd's own corruption check,
         ``server/etcdserver/corrupt.go``), so a compaction meanwhile means another try.
         """
-        if any(status.in_use_bytes > HASH_BYTES for dummy, status in cluster.answers):
-            return Hashes(0, {}, f"not hashed, as the store is larger than {HASH_BYTES // 2**30} GiB", tried=False)
+        if limit is not None and any(status.in_use_bytes > limit for dummy, status in cluster.answers):
+            return Hashes(0, {}, f"not hashed, as the store is larger than {limit // 2**30} GiB", tried=False)
         reason = ""
         for dummy in range(HASH_TRIES):
             try:

@@ -9,6 +9,7 @@ as ``progress`` and is started again by its action plug-in, which prints it. One
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 import typing as t
@@ -39,6 +40,16 @@ class Gate:
     elapsed_seconds: float = 0.0
     samples: int = 1
     acceptable: bool = True
+
+    @contextlib.contextmanager
+    def judged(self, *failures: type[Exception]) -> t.Iterator[None]:
+        """Time what the verdict rests on; one of *failures* is what a failed gate observed."""
+        begun = time.monotonic()
+        try:
+            yield
+        except failures as error:
+            self.verdict, self.observed = FAILED, str(error)
+        self.elapsed_seconds = round(time.monotonic() - begun, 3)
 
     def dump(self) -> dict[str, t.Any]:
         return dataclasses.asdict(self)

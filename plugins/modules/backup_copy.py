@@ -54,7 +54,6 @@ gates:
 
 import os
 import shutil
-import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -111,12 +110,8 @@ def main() -> t.NoReturn:
         "control_plane_backup_copies, and start again.",
         acceptable=False,
     )
-    begun = time.monotonic()
-    try:
+    with gate.judged(OSError, _backup.BackupError):
         copy(params["path"], params["directory"])
-    except (OSError, _backup.BackupError) as error:
-        gate.verdict, gate.observed = _gate.FAILED, str(error)
-    gate.elapsed_seconds = round(time.monotonic() - begun, 3)
     module.exit_json(changed=gate.verdict == _gate.PASSED, path=target, gates=[gate.dump()])
 
 

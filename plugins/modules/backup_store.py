@@ -87,7 +87,6 @@ import json
 import os
 import shutil
 import tempfile
-import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -228,17 +227,13 @@ def main() -> t.NoReturn:
         next_action="Mend what was observed and start again; no upgrade begins without a backup.",
         acceptable=False,
     )
-    begun = time.monotonic()
     files: list[dict[str, t.Any]] = []
-    try:
+    with gate.judged(OSError, _backup.BackupError):
         files = store(module.run_command, params)
         gate.observed = (
             f"{params['path']}: {len(files)} files, {sum(f['size_bytes'] for f in files)} bytes, as made"
             + (", encrypted" if params["recipient_file"] else "")
         )
-    except (OSError, _backup.BackupError) as error:
-        gate.verdict, gate.observed = _gate.FAILED, str(error)
-    gate.elapsed_seconds = round(time.monotonic() - begun, 3)
     held = gate.verdict == _gate.PASSED
     snapshot = _backup.SNAPSHOT + (_backup.ENCRYPTED if params["recipient_file"] else "")
     module.exit_json(

@@ -73,7 +73,6 @@ gates:
 
 import hashlib
 import os
-import time
 import traceback
 import typing as t
 import urllib.parse
@@ -187,13 +186,9 @@ def main() -> t.NoReturn:
         "control_plane_backup_s3 out, and start again.",
         acceptable=False,
     )
-    begun = time.monotonic()
-    try:
+    with gate.judged(*failures, _backup.BackupError):
         total = upload(connect(params), params["bucket"], params["prefix"], params["path"])
         gate.observed = f"{url}: {total} bytes read back as sent"
-    except (*failures, _backup.BackupError) as error:
-        gate.verdict, gate.observed = _gate.FAILED, str(error)
-    gate.elapsed_seconds = round(time.monotonic() - begun, 3)
     module.exit_json(changed=gate.verdict == _gate.PASSED, url=url, gates=[gate.dump()])
 
 

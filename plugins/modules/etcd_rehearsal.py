@@ -75,7 +75,6 @@ import os
 import shutil
 import signal
 import tempfile
-import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -110,9 +109,8 @@ def main() -> t.NoReturn:
         acceptable=False,
     )
     result: dict[str, t.Any] = {}
-    begun = time.monotonic()
     signal.signal(signal.SIGTERM, terminated)
-    try:
+    with gate.judged(OSError, ValueError, KeyError, http.client.HTTPException, _rehearsal.RehearsalError):
         directory = params["directory"] or tempfile.gettempdir()
         _rehearsal.sweep(directory)
         need = os.stat(params["path"]).st_size + _restore.WAL_BYTES
@@ -125,9 +123,8 @@ def main() -> t.NoReturn:
         with tempfile.TemporaryDirectory(prefix=f"{_rehearsal.SCRATCH}{os.getpid()}-", dir=directory) as folder:
             result = _rehearsal.rehearse(params, folder)
         gate.observed = f"{result['total_keys']} keys served at revision {result['revision']}"
-    except (OSError, ValueError, KeyError, http.client.HTTPException, _rehearsal.RehearsalError) as error:
-        gate.verdict, gate.observed = _gate.FAILED, f"the rehearsal failed: {error}"
-    gate.elapsed_seconds = round(time.monotonic() - begun, 3)
+    if gate.verdict == _gate.FAILED:
+        gate.observed = f"the rehearsal failed: {gate.observed}"
     module.exit_json(changed=False, gates=[gate.dump()], **result)
 
 

@@ -525,16 +525,18 @@ def verify(gateway: _etcd.Gateway, members: int, revision: int) -> _gate.Sample:
         now = min(member.status.revision for member in cluster.members if member.status)
         if now < revision:
             return _gate.Sample(False, f"revision {now}, expected {revision} or later", final=True)
-        hashes = {
-            member.label: gateway.at(member.url).post("/v3/maintenance/hashkv", {"revision": str(now)})["hash"]
-            for member in cluster.members
-        }
+        hashes = gateway.hashes(cluster, limit=None)
     except _etcd.EtcdError as error:
         return _gate.Sample(False, f"no answer ({error})")
-    data = {"hashes": hashes, "revision": now}
-    if len(set(hashes.values())) != 1:
-        return _gate.Sample(False, f"the members' hashes at revision {now} differ: {hashes}", final=True, data=data)
-    words = f"{members} members, one leader, one hash ({next(iter(hashes.values()))}) at revision {now}, no alarm"
+    if not hashes.by_member:
+        return _gate.Sample(False, hashes.reason)
+    data = {"hashes": hashes.by_member, "revision": hashes.revision}
+    if not hashes.equal:
+        return _gate.Sample(False, "; ".join(hashes.troubles()), final=True, data=data)
+    words = (
+        f"{members} members, one leader, one hash ({next(iter(hashes.by_member.values()))})"
+        f" at revision {hashes.revision}, no alarm"
+    )
     return _gate.Sample(True, words, data=data)
 
 
