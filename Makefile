@@ -76,7 +76,7 @@ evidence-proxy: setup ## what is claimed about the proxy, shown on systemd labs:
 	@tests/evidence/proxy
 
 .PHONY: evidence-etcd
-evidence-etcd: setup ## what is claimed about etcd, its backup and its restore, shown on systemd labs: build/evidence/etcd.json; ONLY=section,section
+evidence-etcd: setup ## what is claimed about etcd, its backup and its restore, shown on labs of both drivers: build/evidence/etcd.json; ONLY=section,section
 	@tests/evidence/etcd
 
 .PHONY: clean
