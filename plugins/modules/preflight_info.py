@@ -15,6 +15,8 @@ description:
   - Gates C(version_hop), C(version_skew), C(servers_ready), C(feature_gates), C(component_flags), C(nodes_ready),
     C(etcd_version), C(etcd_flags), C(disk_space), C(kubeadm_config), and C(certificates_valid), which is judged on the
     controller.
+  - Of what the API tells, C(removed_apis), C(deprecated_apis), C(crd_stored_versions), C(webhooks), C(apiservices),
+    C(disruption_budgets), C(pending_csrs), C(rights) and C(kubelet_client_binding).
   - With O(job=proxy) only those that a change of the servers' flags depends on, and C(proxy_enabled).
   - A check that breaks is a failed gate of its own and hides no other.
 author:
@@ -67,6 +69,21 @@ options:
     description: Whether the nodes have kubelets that belong to the job.
     type: bool
     default: true
+  kubeadm_binaries:
+    description: How the target's kubeadm comes to the nodes; with V(none) it must be there.
+    type: str
+    choices: [package, binary, none]
+    default: none
+  drain:
+    description: Whether the nodes are to be drained, so that what keeps Pods from being evicted blocks.
+    type: bool
+    default: false
+  write_probes:
+    description:
+      - Whether admission is tried with dry-run creates, and the rights to write are asked by access reviews. Both are
+        writes to an audit log, though nothing is stored.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -103,6 +120,7 @@ from ansible_collections.mixedversion.kubernetes.plugins.module_utils import (
     _etcd_flags,
     _gate,
     _metrics,
+    _preflight_cluster,
     _version,
 )
 
@@ -110,8 +128,6 @@ from ansible_collections.mixedversion.kubernetes.plugins.module_utils import (
 ETCD_BEFORE_3_7 = _version.parse("3.6.11")
 #: kubeadm from this release on brings etcd 3.7.
 RELEASE_WITH_ETCD_3_7 = (1, 37)
-#: The kubelet may be this many minors older than the servers (Kubernetes' version skew policy).
-KUBELET_SKEW = 3
 #: Manifests, certificates and logs, beside the copy of etcd's data that kubeadm makes.
 SPARE_BYTES = 512 * 1024 * 1024
 
@@ -119,28 +135,6 @@ SPARE_BYTES = 512 * 1024 * 1024
 RELEASE_WITH_ALPHA_GATE = (1, 35)
 
 Params = t.Mapping[str, t.Any]
-
-
-def version_hop(params: Params) -> _gate.Gate:
-    target = _version.parse(params["version"])
-    versions = {p["name"]: _version.parse(p["version"]) for p in params["proxies"] if p["version"]}
-    oldest, newest = min(versions.values()), max(versions.values())
-    gate = _gate.Gate(
-        id="version_hop",
-        verdict=_gate.PASSED,
-        observed=f"{', '.join(f'{name} {version}' for name, version in versions.items())}; target {target}",
-        expected="a target that is not older than any server, and at most one minor newer than the oldest",
-    )
-    hops = _version.minors_between(oldest, target)
-    if target < newest:
-        gate.verdict = _gate.FAILED
-        gate.next_action = f"Name {newest} or later; a control plane is not downgraded."
-    elif hops > 1:
-        gate.verdict = _gate.FAILED
-        gate.next_action = (
-            f"Upgrade to the newest patch of {oldest.major}.{oldest.minor + 1} first; no minor may be skipped."
-        )
-    return gate
 
 
 def servers_ready(params: Params) -> _gate.Gate:
@@ -327,59 +321,6 @@ def disk_space(params: Params) -> _gate.Gate:
     )
 
 
-Items = t.Sequence[t.Mapping[str, t.Any]]
-
-
-def nodes_ready(params: Params, items: Items) -> _gate.Gate:
-    """Readiness of this inventory's Nodes."""
-    by_hostname = {item["metadata"].get("labels", {}).get("kubernetes.io/hostname"): item for item in items}
-    unready = []
-    for node in params["nodes"]:
-        item = by_hostname.get(node["hostname"])
-        conditions = item["status"].get("conditions", []) if item else []
-        if item is None:
-            unready.append(f"{node['name']} has no Node")
-        elif not any(c["type"] == "Ready" and c["status"] == "True" for c in conditions):
-            unready.append(f"{node['name']} is not Ready")
-    return _gate.Gate(
-        id="nodes_ready",
-        verdict=_gate.FAILED if unready else _gate.PASSED,
-        observed="; ".join(unready) or f"{len(params['nodes'])} control plane Nodes Ready",
-        expected="every control plane Node is Ready",
-        next_action="Read the kubelet's log on the node named and mend it.",
-    )
-
-
-def version_skew(params: Params, items: Items) -> _gate.Gate:
-    """The skew of every kubelet there is, workers' too."""
-    target = _version.parse(params["version"])
-    skewed = []
-    for item in items:
-        kubelet = _version.parse(item["status"]["nodeInfo"]["kubeletVersion"])
-        if kubelet > target or _version.minors_between(kubelet, target) > KUBELET_SKEW:
-            skewed.append(f"kubelet of {item['metadata']['name']} is {kubelet}")
-    return _gate.Gate(
-        id="version_skew",
-        verdict=_gate.FAILED if skewed else _gate.PASSED,
-        observed="; ".join(skewed) or f"{len(items)} kubelets within {KUBELET_SKEW} minors of {target}",
-        expected=f"no kubelet newer than {target}, none more than {KUBELET_SKEW} minors older",
-        next_action="Upgrade the kubelets named first, or name a target that fits them.",
-    )
-
-
-def of_nodes(
-    gate_id: str,
-    judge: t.Callable[[Params, Items], _gate.Gate],
-    params: Params,
-    items: t.Callable[[], Items],
-) -> _gate.Gate:
-    """A gate over Node objects, which only kubelets make."""
-    if params["kubelets"]:
-        return judge(params, items())
-    reason = "the driver systemd runs the components without kubelets"
-    return _gate.Gate(gate_id, _gate.SKIPPED, "no kubelets belong to this job", "", reason=reason)
-
-
 def kubeadm_config(params: Params, document: t.Callable[[], t.Mapping[str, t.Any]]) -> _gate.Gate:
     gate = _gate.Gate("kubeadm_config", _gate.PASSED, "", "kubeadm-config in kube-system can be read")
     if params["driver"] != "kubeadm":
@@ -465,25 +406,25 @@ def main() -> t.NoReturn:
                 "etcd_members": dicts,
                 "etcd_step": {"type": "str", "default": ""},
                 "kubelets": {"type": "bool", "default": True},
+                "kubeadm_binaries": {"type": "str", "choices": ["package", "binary", "none"], "default": "none"},
+                "drain": {"type": "bool", "default": False},
+                "write_probes": {"type": "bool", "default": False},
             },
         ),
         required_if=[("job", "upgrade", ["version"])],
         supports_check_mode=True,
     )
     params = module.params
-    server = _api.connect(module).endpoint
-
-    @functools.cache
-    def items() -> list[dict[str, t.Any]]:
-        return list(server.get("/api/v1/nodes").get("items") or [])
+    cluster = _preflight_cluster.Reading(_api.connect(module), params)
+    server = cluster.endpoint
 
     @functools.cache
     def document() -> dict[str, t.Any]:
         return dict(server.get("/api/v1/namespaces/kube-system/configmaps/kubeadm-config"))
 
     checks: dict[str, t.Callable[[], _gate.Gate | list[_gate.Gate]]] = {
+        **_preflight_cluster.checks(cluster),
         "servers_ready": lambda: servers_ready(params),
-        "nodes_ready": lambda: of_nodes("nodes_ready", nodes_ready, params, items),
         "kubeadm_config": lambda: kubeadm_config(params, document),
         "component_flags": lambda: component_flags(params),
     }
@@ -492,14 +433,12 @@ def main() -> t.NoReturn:
     else:
         checks["proxy_enabled"] = lambda: proxy_enabled(params)
     if params["job"] == "upgrade":
-        checks["version_hop"] = lambda: version_hop(params)
-        checks["version_skew"] = lambda: of_nodes("version_skew", version_skew, params, items)
         checks["etcd_version"] = lambda: etcd_version(params)
         checks["etcd_flags"] = lambda: etcd_flags(params, document)
         checks["disk_space"] = lambda: disk_space(params)
     gates = [gate for gate_id, check in checks.items() for gate in guarded(gate_id, check)]
     try:
-        todo = work(params, items() if params["kubelets"] else [])
+        todo = work(params, cluster.nodes if params["kubelets"] else [])
     except (_api.ApiError, ValueError, KeyError):
         # The gates above have said what can't be read; without it nothing is planned.
         todo = {}

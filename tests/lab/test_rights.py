@@ -167,6 +167,18 @@ def test_verify_passes_with_the_shipped_rights(lab, client, tmp_path: pathlib.Pa
     assert {probe["verdict"] for probe in report["probes"]} == {"passed"}
 
 
+def preflight(client: Client, proxies: list[dict[str, t.Any]]) -> dict[str, t.Any]:
+    """By gate, what a preflight of the next minor says of it."""
+    hosts = [{"name": name, "hostname": name, "components": {}} | NODE for name in client.lab.hosts]
+    return client.module("preflight_info", **PREFLIGHT, proxies=proxies, nodes=hosts)
+
+
+#: What preflight_info is told of each node, and beside it, by who asks for the gates of the API alone.
+NODE = {"etcd_bytes": 0, "disks": [], "etcd_removed_flags": [], "apiserver_flags": {}, "certificates": []}
+PREFLIGHT = {"version": "v1.37.2", "driver": "systemd", "kubelets": False, "etcd_members": []}
+#: The same where the servers are not asked.
+SHARED = PREFLIGHT | {"proxies": [], "nodes": []}
+
 #: By right: a module that needs it, with arguments, and the words that must be in what it says without.
 NEEDED: dict[str, tuple[str, dict[str, t.Any], tuple[str, ...]]] = {
     "get /version": ("proxy_info", {}, ("403", "/version")),
@@ -185,6 +197,17 @@ NEEDED: dict[str, tuple[str, dict[str, t.Any], tuple[str, ...]]] = {
     ),
     "list apiservices.apiregistration.k8s.io": ("wait_for_convergence", {}, ("right", "apiservices", USER)),
     "list jobs.batch": ("probe_requests", {}, ("list", "jobs", "batch", USER)),
+    "list validatingwebhookconfigurations.admissionregistration.k8s.io": (
+        "preflight_info",
+        SHARED,
+        ("right", "validatingwebhookconfigurations", USER),
+    ),
+    "list certificatesigningrequests.certificates.k8s.io": (
+        "preflight_info",
+        SHARED,
+        ("right", "certificatesigningrequests", USER),
+    ),
+    "get daemonsets.apps": ("preflight_info", SHARED, ("right", "daemonsets", USER)),
     "get clusterrolebindings.rbac.authorization.k8s.io": ("diagnose_info", {}, ("403", "clusterrolebindings")),
 }
 
@@ -222,6 +245,13 @@ def test_a_right_taken_away_is_named(client, right: str) -> None:
     errors = [proxy for proxy in result.get("proxies", []) if proxy["error"]]
     # What a module that failed prints here has its message, and not that it failed.
     assert "msg" in result or verdicts & {"failed", "unproven"} or errors or result.get("notes"), said
+
+
+def test_a_preflight_is_read_with_the_shipped_rights(client) -> None:
+    gates = preflight(client, client.module("proxy_info")["proxies"])["gates"]
+    of_the_api = {"removed_apis", "deprecated_apis", "crd_stored_versions", "webhooks", "apiservices", "pending_csrs"}
+    verdicts = {gate["id"]: gate["verdict"] for gate in gates}
+    assert {id_: verdicts[id_] for id_ in (*of_the_api, "rights")} == dict.fromkeys((*of_the_api, "rights"), "passed")
 
 
 def test_flags_are_read_elsewhere_without_flagz(client) -> None:

@@ -13,6 +13,8 @@ import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 READS = {"get", "list", "watch"}
+#: What a module does without where a reader may not, as it shows more than a reader need see; and what it only creates.
+NOT_A_READER_S = {"/api/v1/pods", "/api/v1/namespaces/kube-system/pods"}
 #: What a server serves outside of resources and would be asked for.
 DOCUMENTS = {"/api", "/apis", "/flagz", "/livez", "/metrics", "/readyz", "/statusz", "/version"}
 
@@ -74,7 +76,7 @@ def test_the_sources_are_read():
     assert {"/version", "/metrics", "/api/v1/nodes", "/apis/coordination.k8s.io/v1/namespaces/*/leases"} <= set(paths())
 
 
-@pytest.mark.parametrize("path", sorted(paths()))
+@pytest.mark.parametrize("path", sorted(set(paths()) - NOT_A_READER_S))
 def test_what_a_module_reads_is_granted(path):
     assert granted(path), f"{path}, read in {paths()[path]}"
 

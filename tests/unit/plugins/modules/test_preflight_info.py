@@ -18,25 +18,6 @@ def params(target="v1.37.2", versions=("v1.36.4",), etcd=(), step=""):
 
 
 @pytest.mark.parametrize(
-    ("target", "versions", "verdict", "action"),
-    [
-        ("v1.37.2", ("v1.36.4", "v1.36.4"), "passed", ""),
-        ("v1.37.2", ("v1.36.4", "v1.37.2"), "passed", ""),
-        ("v1.37.2", ("v1.37.2",), "passed", ""),
-        ("v1.38.0", ("v1.36.4",), "failed", "newest patch of 1.37 first"),
-        ("v1.38.0", ("v1.37.2", "v1.36.4"), "failed", "newest patch of 1.37 first"),
-        ("v1.36.4", ("v1.37.2",), "failed", "Name v1.37.2 or later"),
-        ("v1.37.1", ("v1.36.4", "v1.37.2"), "failed", "Name v1.37.2 or later"),
-        ("v1.36.10", ("v1.36.9",), "passed", ""),
-    ],
-)
-def test_version_hop(target, versions, verdict, action):
-    gate = preflight_info.version_hop(params(target, versions))
-    assert gate.verdict == verdict
-    assert action in gate.next_action
-
-
-@pytest.mark.parametrize(
     ("target", "etcd", "step", "verdict"),
     [
         ("v1.37.2", ("3.6.8", "3.6.14"), "", "failed"),
@@ -135,40 +116,10 @@ def test_a_target_without_etcd_3_7_takes_every_flag():
 
 
 def test_a_check_that_breaks_is_a_failed_gate():
-    (gate,) = preflight_info.guarded("version_hop", lambda: preflight_info.version_hop(params("latest")))
-    assert (gate.id, gate.verdict) == ("version_hop", "failed")
+    (gate,) = preflight_info.guarded("etcd_version", lambda: preflight_info.etcd_version(params("latest")))
+    assert (gate.id, gate.verdict) == ("etcd_version", "failed")
     assert "'latest' is not a full version" in gate.observed
     assert gate.next_action
-
-
-def node(hostname, kubelet="v1.36.4", ready="True"):
-    return {
-        "metadata": {"name": hostname, "labels": {"kubernetes.io/hostname": hostname}},
-        "status": {"conditions": [{"type": "Ready", "status": ready}], "nodeInfo": {"kubeletVersion": kubelet}},
-    }
-
-
-@pytest.mark.parametrize(
-    ("items", "ready", "skew"),
-    [
-        ([node("cp1")], "passed", "passed"),
-        ([node("cp1", ready="Unknown")], "failed", "passed"),
-        ([node("other")], "failed", "passed"),
-        ([node("cp1"), node("worker", "v1.34.0")], "passed", "passed"),
-        ([node("cp1"), node("worker", "v1.33.9")], "passed", "failed"),
-        ([node("cp1"), node("worker", "v1.37.3")], "passed", "failed"),
-    ],
-)
-def test_gates_of_nodes(items, ready, skew):
-    given = {"version": "v1.37.2", "nodes": [{"name": "cp1", "hostname": "cp1"}], "kubelets": True}
-    for judge, verdict in ((preflight_info.nodes_ready, ready), (preflight_info.version_skew, skew)):
-        assert preflight_info.of_nodes("x", judge, given, lambda: items).verdict == verdict
-
-
-def test_without_kubelets_nothing_is_judged_of_nodes():
-    gate = preflight_info.of_nodes("nodes_ready", preflight_info.nodes_ready, {"kubelets": False}, lambda: [])
-    assert (gate.id, gate.verdict) == ("nodes_ready", "skipped")
-    assert gate.reason
 
 
 @pytest.mark.parametrize(
