@@ -250,7 +250,7 @@ def refused_gates(params: Params, given: Given) -> Settings:
             for gate, value in of["gates"].items():
                 why = told.get(f"{gate}={value}")
                 if why is None:
-                    why = _refused.table_gate(component, oldest(params, component), params["version"], gate, value)
+                    why = _refused.table_gate(oldest(params, component), params["version"], gate, value)
                 if why:
                     result.troubles.setdefault(name, []).append(f"{component}: {gate}={value} ({why})")
                 elif why is None:

@@ -75,10 +75,10 @@ def table_flag(component: str, old: str, target: str, name: str) -> str | None:
     return None if releases(old, target) is None else ""
 
 
-def table_gate(component: str, old: str, target: str, name: str, value: str) -> str | None:
+def table_gate(old: str, target: str, name: str, value: str) -> str | None:
     """The same for a feature gate; one that is locked to another value is not taken either."""
     for release in releases(old, target) or []:
-        if component in _removed.GATES[release].get(name, ()):
+        if name in _removed.GATES[release]:
             return f"removed in {release}"
         locked = _removed.LOCKED[release].get(name)
         if locked is not None and value.lower() != str(locked).lower():

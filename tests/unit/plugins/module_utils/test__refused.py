@@ -84,24 +84,23 @@ def test_a_binary_that_does_not_judge_gates_says_nothing_about_them():
 
 
 @pytest.mark.parametrize(
-    ("component", "old", "target", "gate", "value", "why"),
+    ("old", "target", "gate", "value", "why"),
     [
-        ("kube-apiserver", "v1.36.4", "v1.37.2", "SidecarContainers", "true", "removed in 1.37"),
-        ("kubelet", "v1.36.4", "v1.37.2", "SidecarContainers", "true", "removed in 1.37"),
-        ("kube-apiserver", "v1.35.4", "v1.36.4", "HonorPVReclaimPolicy", "true", "removed in 1.36"),
-        ("kube-apiserver", "v1.35.4", "v1.36.4", "SidecarContainers", "true", ""),
+        ("v1.36.4", "v1.37.2", "SidecarContainers", "true", "removed in 1.37"),
+        ("v1.35.4", "v1.36.4", "HonorPVReclaimPolicy", "true", "removed in 1.36"),
+        ("v1.35.4", "v1.36.4", "SidecarContainers", "true", ""),
         # Both hops of a mixed state.
-        ("kube-apiserver", "v1.35.4", "v1.37.2", "HonorPVReclaimPolicy", "true", "removed in 1.36"),
-        ("kube-apiserver", "v1.36.4", "v1.36.9", "SidecarContainers", "true", ""),
-        ("kube-apiserver", "v1.35.4", "v1.36.4", "SeparateCacheWatchRPC", "true", "locked to false in 1.36"),
-        ("kube-apiserver", "v1.35.4", "v1.36.4", "SeparateCacheWatchRPC", "false", ""),
+        ("v1.35.4", "v1.37.2", "HonorPVReclaimPolicy", "true", "removed in 1.36"),
+        ("v1.36.4", "v1.36.9", "SidecarContainers", "true", ""),
+        ("v1.35.4", "v1.36.4", "SeparateCacheWatchRPC", "true", "locked to false in 1.36"),
+        ("v1.35.4", "v1.36.4", "SeparateCacheWatchRPC", "false", ""),
         # Nothing is known of these pairs, not even that it is all right.
-        ("kube-apiserver", "v1.37.2", "v1.38.0", "SidecarContainers", "true", None),
-        ("kube-apiserver", "v1.33.2", "v1.34.0", "SidecarContainers", "true", None),
+        ("v1.37.2", "v1.38.0", "SidecarContainers", "true", None),
+        ("v1.33.2", "v1.34.0", "SidecarContainers", "true", None),
     ],
 )
-def test_the_table_of_gates(component, old, target, gate, value, why):
-    assert _refused.table_gate(component, old, target, gate, value) == why
+def test_the_table_of_gates(old, target, gate, value, why):
+    assert _refused.table_gate(old, target, gate, value) == why
 
 
 @pytest.mark.parametrize(
