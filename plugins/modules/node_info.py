@@ -13,6 +13,7 @@ version_added: 0.1.0
 description:
   - Reads the arguments of the running API server (or, while it does not run, of its manifest), the versions of the
     components, the free space where an upgrade writes, the public certificates, the clock and the addresses.
+  - Reads as well what an upgrade may stumble over, which M(mixedversion.kubernetes.preflight_info) judges.
   - Needs nothing but Python's standard library.
 author:
   - The mixedversion.kubernetes authors (@mixedversion)
@@ -29,6 +30,9 @@ options:
     required: true
   etcd_data_directory:
     description: etcd's data folder on this node; as its process has it if left out.
+    type: path
+  patches_directory:
+    description: The folder with kubeadm's patches, if there shall be one.
     type: path
 """
 
@@ -80,6 +84,64 @@ disks:
   returned: always
   type: list
   elements: dict
+  contains:
+    path: {description: The folder., type: str, returned: always}
+    free_bytes: {description: What others than root may still use., type: int, returned: always}
+    inodes: {description: How many files it may hold; 0 where there is no bound., type: int, returned: always}
+    free_inodes: {description: How many more files., type: int, returned: always}
+settings:
+  description:
+    - By component, the names of the flags that it runs with, without a value, as that might be a secret; and its
+      feature gates, of its flags and of its configuration file.
+  returned: always
+  type: dict
+refused:
+  description:
+    - By component whose binary here is another version than what runs, that version, and which of today's flags and
+      gates it does not take. C(gates) is none where the binary can't be asked about them.
+  returned: always
+  type: dict
+manifests:
+  description:
+    - By static pod its image, its flags with a fingerprint of each value, its feature gates, and the paths it mounts.
+      Empty with O(driver=systemd).
+  returned: always
+  type: dict
+kubeconfigs:
+  description: Where kubelet, controller manager and scheduler find the API.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    component: {description: Whose it is., type: str, returned: always}
+    path: {description: The file., type: str, returned: always}
+    server: {description: The URL in it., type: str, returned: always}
+    local: {description: Whether that is this node's own server., type: bool, returned: always}
+images:
+  description: What the container runtime has; none if it can't be asked, or with O(driver=systemd).
+  returned: always
+  type: list
+  elements: str
+packages:
+  description: Versions of Kubernetes' packages (C(installed)), and those that are held or locked (C(held)).
+  returned: always
+  type: dict
+patches:
+  description:
+    - The SHA-256 of each file in O(patches_directory) (C(files)), and by file which flags and which paths it speaks of.
+    - None if there is no such folder, or it was not asked for.
+  returned: always
+  type: dict
+balancers:
+  description: Load balancers of the API that run on this node.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    kind: {description: "V(haproxy), V(nginx), V(keepalived) or V(kube-vip).", type: str, returned: always}
+    path: {description: Its configuration., type: str, returned: always}
+    readiness: {description: Whether it asks for readiness; none if unknown., type: bool, returned: always}
+    words: {description: What it does instead., type: str, returned: always}
 certificates:
   description: The public certificates and CAs of the control plane, one entry a role and file.
   returned: always
@@ -89,8 +151,9 @@ certificates:
     path: {description: The file., type: str, returned: always}
     role:
       description:
-        - V(serving), V(front_proxy_client), V(peer_ca), V(requestheader_ca), V(client_ca), V(etcd_client),
-          V(etcd_server), V(etcd_peer) or V(kubelet_client).
+        - V(serving), V(front_proxy_client), V(peer_ca), V(requestheader_ca), V(client_ca), V(apiserver_kubelet_client),
+          V(etcd_client), V(etcd_ca), V(etcd_server), V(etcd_peer), V(etcd_peer_ca), V(etcd_healthcheck_client),
+          V(kubelet_client), V(kubelet_serving), or, of a kubeconfig, V(kubeconfig_client).
       type: str
       returned: always
     pem:
@@ -127,13 +190,22 @@ from ansible_collections.mixedversion.kubernetes.plugins.module_utils import (
     _etcd_flags,
     _gate,
     _node,
+    _node_facts,
     _proxy,
 )
 
 SERVERS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd")
 TOOLS = ("kubeadm", "kubelet", "kubectl")
 #: Flags of the API server that are worth knowing: those of its proxy, and where its etcd is; never a secret.
-FLAGS = (*_proxy.FLAGS, "etcd-servers", "etcd-cafile", "etcd-certfile", "etcd-keyfile")
+FLAGS = (
+    *_proxy.FLAGS,
+    "etcd-servers",
+    "etcd-cafile",
+    "etcd-certfile",
+    "etcd-keyfile",
+    "kubelet-certificate-authority",
+    "kubelet-client-certificate",
+)
 #: The API server's flags that name a file of certificates, and the role of what is in it.
 APISERVER_CERTIFICATES = {
     "tls-cert-file": "serving",
@@ -142,13 +214,21 @@ APISERVER_CERTIFICATES = {
     "requestheader-client-ca-file": "requestheader_ca",
     "client-ca-file": "client_ca",
     "etcd-certfile": "etcd_client",
+    "etcd-cafile": "etcd_ca",
+    "kubelet-client-certificate": "apiserver_kubelet_client",
 }
 #: The same for etcd, with the places kubeadm has, for a node whose etcd does not run now.
 ETCD_CERTIFICATES = {
     "cert-file": ("etcd_server", "/etc/kubernetes/pki/etcd/server.crt"),
     "peer-cert-file": ("etcd_peer", "/etc/kubernetes/pki/etcd/peer.crt"),
+    "peer-trusted-ca-file": ("etcd_peer_ca", "/etc/kubernetes/pki/etcd/ca.crt"),
 }
-KUBELET_CERTIFICATE = "/var/lib/kubelet/pki/kubelet-client-current.pem"
+#: Files that no flag names: kubeadm's, and the kubelet's own. It serves with the first of two that there is.
+PLAIN_CERTIFICATES = {
+    "/etc/kubernetes/pki/etcd/healthcheck-client.crt": "etcd_healthcheck_client",
+    "/var/lib/kubelet/pki/kubelet-client-current.pem": "kubelet_client",
+}
+KUBELET_SERVING = ("/var/lib/kubelet/pki/kubelet-server-current.pem", "/var/lib/kubelet/pki/kubelet.crt")
 
 
 def apiserver_flags() -> dict[str, str]:
@@ -183,7 +263,12 @@ def free(path: str) -> dict[str, t.Any] | None:
     if not os.path.isdir(path):
         return None
     status = os.statvfs(path)
-    return {"path": path, "free_bytes": status.f_bavail * status.f_frsize, "free_inodes": status.f_favail}
+    return {
+        "path": path,
+        "free_bytes": status.f_bavail * status.f_frsize,
+        "inodes": status.f_files,
+        "free_inodes": status.f_favail,
+    }
 
 
 def public(path: str, bundle: bool) -> str:
@@ -192,16 +277,35 @@ def public(path: str, bundle: bool) -> str:
         text = _node.read(path)
     except (OSError, UnicodeDecodeError):
         return ""
+    return "".join(blocks(text)) if bundle else first(text)
+
+
+def blocks(text: str) -> list[str]:
+    """The certificates in a PEM text."""
     found = re.findall(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", text, re.DOTALL)
-    return "".join(f"{pem}\n" for pem in (found if bundle else found[:1]))
+    return [f"{pem}\n" for pem in found]
 
 
-def certificates(apiserver: t.Mapping[str, str], etcd: t.Mapping[str, str]) -> list[dict[str, str]]:
-    """The public certificates that an upgrade or a peer needs, as the flags of the two processes name them."""
+def first(text: str) -> str:
+    """The first certificate of a PEM text, and nothing else of it."""
+    return "".join(blocks(text)[:1])
+
+
+def certificates(
+    apiserver: t.Mapping[str, str], etcd: t.Mapping[str, str], kubeconfigs: t.Iterable[str]
+) -> list[dict[str, str]]:
+    """The public certificates that an upgrade or a peer needs: of flags, of the kubelet, and in kubeconfigs."""
     files = [(role, apiserver.get(flag, "")) for flag, role in APISERVER_CERTIFICATES.items()]
     files += [(role, etcd.get(flag, path)) for flag, (role, path) in ETCD_CERTIFICATES.items()]
-    files.append(("kubelet_client", KUBELET_CERTIFICATE))
-    found = ({"path": path, "role": role, "pem": public(path, role.endswith("_ca"))} for role, path in files if path)
+    files += [(role, path) for path, role in PLAIN_CERTIFICATES.items()]
+    files += [("kubelet_serving", path) for path in KUBELET_SERVING if os.path.exists(path)][:1]
+    found = [{"path": path, "role": role, "pem": public(path, role.endswith("_ca"))} for role, path in files if path]
+    for path in kubeconfigs:
+        text = _node_facts.text_of(path)
+        named = _node_facts.setting(text, "client-certificate")
+        pem = public(named, False) if named else first(_node_facts.client_certificate(text))
+        if named not in {entry["path"] for entry in found}:
+            found.append({"path": path, "role": "kubeconfig_client", "pem": pem})
     return [entry for entry in found if entry["pem"]]
 
 
@@ -244,6 +348,7 @@ def main() -> t.NoReturn:
             {
                 "driver": {"type": "str", "choices": ["kubeadm", "systemd"], "required": True},
                 "etcd_data_directory": {"type": "path"},
+                "patches_directory": {"type": "path"},
             }
         ),
         supports_check_mode=True,
@@ -263,8 +368,13 @@ def main() -> t.NoReturn:
     components = component_versions(module, paths)
     if "kubelet" in paths:
         components["kubelet"] = _node.binary_version(module, paths["kubelet"])
-    if "kubeadm" in paths:
-        components["kubeadm"] = _node.binary_version(module, paths["kubeadm"])
+    for tool in ("kubeadm", "kubectl"):
+        if tool in paths:
+            components[tool] = _node.binary_version(module, paths[tool])
+    advertised, port = found.get("advertise-address", ""), found.get("secure-port", "6443")
+    kubeconfigs = _node_facts.kubeconfigs(advertised, port)
+    settings_now = _node_facts.components()
+    patches = module.params["patches_directory"]
     module.exit_json(
         changed=False,
         hostname=socket.gethostname(),
@@ -281,7 +391,15 @@ def main() -> t.NoReturn:
         components=components,
         paths=paths,
         disks=[disk for disk in map(free, ("/etc/kubernetes", data, "/var/lib")) if disk],
-        certificates=certificates(found, etcd_flags),
+        certificates=certificates(found, etcd_flags, [*(entry["path"] for entry in kubeconfigs), *_node_facts.ADMINS]),
+        settings=settings_now,
+        refused=_node_facts.refused(module, settings_now, paths),
+        manifests=_node_facts.manifests() if driver == "kubeadm" else {},
+        kubeconfigs=kubeconfigs,
+        images=_node_facts.images(module) if driver == "kubeadm" else None,
+        packages=_node_facts.packages(module),
+        patches=_node_facts.patches(patches) if patches else None,
+        balancers=_node_facts.balancers(port),
         clock=time.time(),
         addresses=_node.addresses(),
     )

@@ -13,10 +13,12 @@ version_added: 0.1.0
 description:
   - Holds the servers, Nodes and etcd members as they are against the target version.
   - Gates C(version_hop), C(version_skew), C(servers_ready), C(feature_gates), C(component_flags), C(nodes_ready),
-    C(etcd_version), C(etcd_flags), C(disk_space), C(kubeadm_config), and C(certificates_valid), which is judged on the
-    controller.
+    C(etcd_version), C(etcd_flags), C(kubeadm_config).
   - Of what the API tells, C(removed_apis), C(deprecated_apis), C(crd_stored_versions), C(webhooks), C(apiservices),
     C(disruption_budgets), C(pending_csrs), C(rights) and C(kubelet_client_binding).
+  - Of what the nodes hold, C(disk_space), C(images), C(packages), C(load_balancer), C(component_endpoints),
+    C(manifest_drift) and C(patches_present); and C(certificates_valid) and C(clock_skew), which are judged on the
+    controller.
   - With O(job=proxy) only those that a change of the servers' flags depends on, and C(proxy_enabled).
   - A check that breaks is a failed gate of its own and hides no other.
 author:
@@ -69,6 +71,10 @@ options:
     description: Whether the nodes have kubelets that belong to the job.
     type: bool
     default: true
+  etcd_step_image:
+    description: The image by which etcd is stepped with O(driver=kubeadm), known by name where a manifest has it.
+    type: str
+    default: ""
   kubeadm_binaries:
     description: How the target's kubeadm comes to the nodes; with V(none) it must be there.
     type: str
@@ -84,6 +90,20 @@ options:
         writes to an audit log, though nothing is stored.
     type: bool
     default: false
+  binaries_directory:
+    description:
+      - Folder on the controller with the target's binaries.
+      - They are asked there, with C(--help) and C(--version) alone, which of today's flags and gates they would refuse.
+    type: str
+    default: ""
+  patches_directory:
+    description: The folder on the nodes with kubeadm's patches.
+    type: str
+    default: ""
+  controller:
+    description: What the controller's part of this module found of those binaries. Not for users.
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""
@@ -121,6 +141,7 @@ from ansible_collections.mixedversion.kubernetes.plugins.module_utils import (
     _gate,
     _metrics,
     _preflight_cluster,
+    _preflight_nodes,
     _version,
 )
 
@@ -128,8 +149,6 @@ from ansible_collections.mixedversion.kubernetes.plugins.module_utils import (
 ETCD_BEFORE_3_7 = _version.parse("3.6.11")
 #: kubeadm from this release on brings etcd 3.7.
 RELEASE_WITH_ETCD_3_7 = (1, 37)
-#: Manifests, certificates and logs, beside the copy of etcd's data that kubeadm makes.
-SPARE_BYTES = 512 * 1024 * 1024
 
 #: The gate is alpha, and the proxy works as it does later.
 RELEASE_WITH_ALPHA_GATE = (1, 35)
@@ -304,35 +323,6 @@ def replacements(settings: t.Iterable[tuple[str, str]]) -> str:
     return f"Replace in the file named, which etcd 3.6 takes already: {', '.join(words)}."
 
 
-def disk_space(params: Params) -> _gate.Gate:
-    tight = [
-        f"{n['name']}: {disk['free_bytes'] // 2**20} MiB free at {disk['path']}, {wanted // 2**20} wanted"
-        for n in params["nodes"]
-        for disk in n["disks"]
-        for wanted in [n["etcd_bytes"] + SPARE_BYTES]
-        if disk["free_bytes"] < wanted
-    ]
-    return _gate.Gate(
-        id="disk_space",
-        verdict=_gate.FAILED if tight else _gate.PASSED,
-        observed="; ".join(tight) or f"enough on {len(params['nodes'])} nodes",
-        expected=f"room for a copy of etcd's data and {SPARE_BYTES // 2**20} MiB",
-        next_action="Free some space there; kubeadm's old copies in /etc/kubernetes/tmp are a place to look.",
-    )
-
-
-def kubeadm_config(params: Params, document: t.Callable[[], t.Mapping[str, t.Any]]) -> _gate.Gate:
-    gate = _gate.Gate("kubeadm_config", _gate.PASSED, "", "kubeadm-config in kube-system can be read")
-    if params["driver"] != "kubeadm":
-        gate.verdict, gate.reason, gate.observed = _gate.SKIPPED, "the driver is not kubeadm", "not read"
-        return gate
-    has = "ClusterConfiguration" in document().get("data", {})
-    gate.observed = "it is there" if has else "it has no ClusterConfiguration"
-    if gate.observed != "it is there":
-        gate.verdict, gate.next_action = _gate.FAILED, "Upload it with kubeadm init phase upload-config kubeadm."
-    return gate
-
-
 def work(params: Params, items: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, dict[str, bool]]:
     """What each node needs, from what it runs now."""
     kubelets = {
@@ -406,9 +396,13 @@ def main() -> t.NoReturn:
                 "etcd_members": dicts,
                 "etcd_step": {"type": "str", "default": ""},
                 "kubelets": {"type": "bool", "default": True},
+                "etcd_step_image": {"type": "str", "default": ""},
                 "kubeadm_binaries": {"type": "str", "choices": ["package", "binary", "none"], "default": "none"},
                 "drain": {"type": "bool", "default": False},
                 "write_probes": {"type": "bool", "default": False},
+                "binaries_directory": {"type": "str", "default": ""},
+                "patches_directory": {"type": "str", "default": ""},
+                "controller": {"type": "dict", "default": {}},
             },
         ),
         required_if=[("job", "upgrade", ["version"])],
@@ -425,7 +419,7 @@ def main() -> t.NoReturn:
     checks: dict[str, t.Callable[[], _gate.Gate | list[_gate.Gate]]] = {
         **_preflight_cluster.checks(cluster),
         "servers_ready": lambda: servers_ready(params),
-        "kubeadm_config": lambda: kubeadm_config(params, document),
+        "kubeadm_config": lambda: _preflight_nodes.kubeadm_config(params, document),
         "component_flags": lambda: component_flags(params),
     }
     if params["proxy_state"] == "present":
@@ -435,15 +429,15 @@ def main() -> t.NoReturn:
     if params["job"] == "upgrade":
         checks["etcd_version"] = lambda: etcd_version(params)
         checks["etcd_flags"] = lambda: etcd_flags(params, document)
-        checks["disk_space"] = lambda: disk_space(params)
-    gates = [gate for gate_id, check in checks.items() for gate in guarded(gate_id, check)]
+        checks.update(_preflight_nodes.checks(params, document, server))
+    gates = [gate for name, check in checks.items() for gate in guarded(name.partition("/")[0], check)]
     try:
         todo = work(params, cluster.nodes if params["kubelets"] else [])
     except (_api.ApiError, ValueError, KeyError):
         # The gates above have said what can't be read; without it nothing is planned.
         todo = {}
     # Blocking ones first: that is what a reader looks for.
-    gates.sort(key=lambda gate: (gate.verdict != _gate.FAILED, gate.severity != _gate.BLOCKING))
+    gates.sort(key=lambda gate: (gate.verdict not in (_gate.FAILED, _gate.UNPROVEN), gate.severity != _gate.BLOCKING))
     module.exit_json(changed=False, gates=[gate.dump() for gate in gates], work=todo)
 
 

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _node
@@ -90,7 +92,7 @@ def test_certificates_have_the_roles_of_the_flags_that_name_them(file):
         "peer-ca-file": ca,
         "requestheader-client-ca-file": "/nowhere/front-proxy-ca.crt",
     }
-    found = node_info.certificates(apiserver, {"peer-cert-file": file("peer.crt", FIRST)})
+    found = node_info.certificates(apiserver, {"peer-cert-file": file("peer.crt", FIRST)}, [])
     told = {entry["role"]: (entry["path"].rpartition("/")[2], entry["pem"]) for entry in found}
     # What else this machine may have at kubeadm's and the kubelet's own places is not this test's.
     assert {role: told[role] for role in ("serving", "front_proxy_client", "peer_ca", "client_ca", "etcd_peer")} == {
@@ -137,3 +139,25 @@ def test_etcd_started_by_a_file(monkeypatch, file):
 def test_the_endpoint_is_the_one_on_this_node(monkeypatch, servers, chosen):
     monkeypatch.setattr(node_info._node, "addresses", lambda: ["192.0.2.1"])
     assert node_info.endpoint(servers) == chosen
+
+
+def kubeconfig(user):
+    return f"clusters:\n- cluster:\n    server: https://192.0.2.1:6443\nusers:\n- user:\n    {user}\n"
+
+
+def test_certificates_inside_kubeconfigs(file):
+    embedded = file(
+        "admin.conf", kubeconfig(f"client-certificate-data: {base64.b64encode((KEY + FIRST).encode()).decode()}")
+    )
+    named = file("kubelet.conf", kubeconfig(f"client-certificate: {file('current.pem', KEY + SECOND)}"))
+    token = file("token.conf", kubeconfig("token: abc"))
+    found = node_info.certificates({}, {}, [embedded, named, token, "/nowhere/x.conf"])
+    told = {entry["path"]: entry["pem"] for entry in found if entry["role"] == "kubeconfig_client"}
+    assert told == {embedded: FIRST, named: SECOND}
+
+
+def test_a_certificate_that_a_kubeconfig_and_a_flag_name_is_told_once(file):
+    path = file("serving.crt", FIRST)
+    named = file("x.conf", kubeconfig(f"client-certificate: {path}"))
+    found = node_info.certificates({"tls-cert-file": path}, {}, [named])
+    assert [entry["role"] for entry in found if entry["path"] in (path, named)] == ["serving"]

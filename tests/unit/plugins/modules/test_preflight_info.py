@@ -196,10 +196,3 @@ def test_the_work_of_a_proxy_job(state, wanted, changes):
         "control_plane": False,
         "kubelet": False,
     }
-
-
-@pytest.mark.parametrize(("short", "verdict"), [(0, "passed"), (1, "failed")])
-def test_disk_space(short, verdict):
-    free = preflight_info.SPARE_BYTES + 4096 - short
-    given = {"nodes": [{"name": "cp1", "etcd_bytes": 4096, "disks": [{"path": "/var", "free_bytes": free}]}]}
-    assert preflight_info.disk_space(given).verdict == verdict
