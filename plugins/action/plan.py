@@ -170,7 +170,8 @@ class ActionModule(ActionBase):
         if agreed and plan["steps"]:
             hold(agreed, plan, run, arguments["file"])
             digest = agreed["hash"]
-        run.append({"event": "plan", "hash": digest, "driver": plan["driver"]})
+        steps = [{key: step[key] for key in ("phase", "node")} for step in plan["steps"]]
+        run.append({"event": "plan", "hash": digest, "driver": plan["driver"], "steps": steps})
         if arguments["write"]:
             write(plan, run.directory)
             files = "\n".join(f"  {os.path.join(run.directory, name)}" for name in FILES)

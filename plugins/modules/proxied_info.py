@@ -27,6 +27,11 @@ options:
     description: The target.
     type: str
     required: true
+  proxies:
+    description: What M(mixedversion.kubernetes.proxy_info) returned.
+    type: list
+    elements: dict
+    required: true
 """
 
 EXAMPLES = r"""
@@ -34,6 +39,7 @@ EXAMPLES = r"""
   mixedversion.kubernetes.proxied_info:
     kubeconfig: admin.conf
     version: v1.37.2
+    proxies: "{{ proxy.proxies }}"
 """
 
 RETURN = r"""
@@ -77,7 +83,13 @@ except ImportError:
 
 def main() -> t.NoReturn:
     module = AnsibleModule(
-        argument_spec=_gate.argument_spec(_api.argument_spec(), {"version": {"type": "str", "required": True}}),
+        argument_spec=_gate.argument_spec(
+            _api.argument_spec(),
+            {
+                "version": {"type": "str", "required": True},
+                "proxies": {"type": "list", "elements": "dict", "required": True},
+            },
+        ),
         supports_check_mode=True,
     )
     target = _version.parse(module.params["version"])
@@ -96,11 +108,13 @@ def main() -> t.NoReturn:
         name: {str(resource) for resource in _discovery.without(view.own, look.excluded)}
         for name, view in look.views.items()
     }
-    found = _served.difference(own, target)
+    minors = {proxy["name"]: proxy["emulated_version"] for proxy in module.params["proxies"]}
+    flags = {proxy["name"]: proxy["flags"] for proxy in module.params["proxies"]}
+    found = _served.difference(own, target, minors, flags)
     module.exit_json(
         changed=False,
         source=found.source,
-        reason=found.reason,
+        reason="; ".join(found.unknown),
         new=sorted(found.new),
         removed=sorted(found.removed),
     )

@@ -397,9 +397,11 @@ def log_of(name: str) -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def lab_of(name: str, nodes: int, versions: tuple[str, str] = ("", ""), flags: bool = True) -> t.Iterator[Lab]:
-    """A lab of systemd units that is there for as long as it is needed."""
-    variables: dict[str, t.Any] = {"lab_name": name, "lab_driver": "systemd", "lab_nodes": nodes}
+def lab_of(
+    name: str, nodes: int, versions: tuple[str, str] = ("", ""), flags: bool = True, driver: str = "systemd"
+) -> t.Iterator[Lab]:
+    """A lab, of systemd units unless told otherwise, that is there for as long as it is needed."""
+    variables: dict[str, t.Any] = {"lab_name": name, "lab_driver": driver, "lab_nodes": nodes}
     for key, version in zip(("lab_from_version", "lab_to_version"), versions):
         if version:
             variables[key] = version
