@@ -71,14 +71,10 @@ from ansible_collections.mixedversion.kubernetes.plugins.module_utils import (
     _api,
     _discovery,
     _gate,
+    _served,
     _version,
     _views,
 )
-
-try:
-    from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _served
-except ImportError:
-    _served = None
 
 
 def main() -> t.NoReturn:
@@ -93,8 +89,6 @@ def main() -> t.NoReturn:
         supports_check_mode=True,
     )
     target = _version.parse(module.params["version"])
-    if _served is None:
-        module.exit_json(changed=False, source="unknown", reason="no table is shipped", new=[], removed=[])
     cluster = _api.connect(module)
     try:
         servers = {one.name: cluster.server(one) for one in _api.targets(module, cluster)}
