@@ -16,6 +16,8 @@ SERVERS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 UNKNOWN = "not known yet"
 #: A phase of some runs only, as servers die without being asked; no plan hangs on it.
 DEAD_LEASES = "remove dead Leases"
+#: Where a user who wants to be told is told.
+NOTIFIED = ("before_run", "after_node")
 
 
 class Facts(t.TypedDict):
@@ -56,22 +58,23 @@ def steps(facts: Facts) -> list[dict[str, t.Any]]:
     if not any(any(needs.values()) for needs in work.values()):
         return []
     nodes = {node["name"]: node for node in facts["nodes"]}
-    found = [_step("backup", "", _backup(facts))]
+    found = [_step("backup", "", _backup(facts)), *_hooks(facts, "before_run")]
     if facts["dead_leases"]:
         found.append(_step(DEAD_LEASES, "", [f"delete the Lease {name}" for name in facts["dead_leases"]]))
     for name in facts["order"]:
         if work[name].get("etcd_step"):
-            found.append(_etcd_step(facts, nodes[name]))
+            found += _between_hooks(facts, name, [_etcd_step(facts, nodes[name])])
         if work[name].get("proxy"):
-            found.append(_proxy(facts, nodes[name]))
+            found += _between_hooks(facts, name, [_proxy(facts, nodes[name])])
     found.append(_step("prove the peers", "", _peers(facts)))
     for name in facts["order"]:
         if work[name].get("control_plane"):
-            found += _control_plane(facts, nodes[name], bool(work[name].get("etcd_step")))
+            stepped = bool(work[name].get("etcd_step"))
+            found += _between_hooks(facts, name, _control_plane(facts, nodes[name], stepped))
     for name in facts["order"]:
         if work[name].get("kubelet"):
-            found.append(_kubelet(facts, nodes[name]))
-    found.append(_step("final verification", "", _final(facts)))
+            found += _between_hooks(facts, name, [*_drain(facts, name), _kubelet(facts, nodes[name])])
+    found += [_step("final verification", "", _final(facts)), *_hooks(facts, "after_run")]
     return [{"number": number, **step} for number, step in enumerate(found, 1)]
 
 
@@ -90,6 +93,31 @@ def _step(
         "unavailable": list(unavailable),
         "estimated_seconds": None,
     }
+
+
+def _hooks(facts: Facts, point: str, node: str = "") -> list[dict[str, t.Any]]:
+    """The user's own tasks at a point; a notification alone makes the phase as well."""
+    hooks = facts["settings"].get("hooks", {})
+    does = [f"run {file}" for file in hooks.get(point, [])]
+    if hooks.get("notify") and point in NOTIFIED:
+        does.append("notify")
+    return [_step(f"{point} hooks", node, does)] if does else []
+
+
+def _between_hooks(facts: Facts, node: str, found: t.Sequence[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
+    return [*_hooks(facts, "before_node", node), *found, *_hooks(facts, "after_node", node)]
+
+
+def _drain(facts: Facts, node: str) -> list[dict[str, t.Any]]:
+    if not facts["settings"].get("drain"):
+        return []
+    away = {
+        "what": "room for pods",
+        "why": "the node is cordoned and emptied until its kubelet is back",
+        "whole": False,
+    }
+    drain = _step("drain", node, ["cordon the node", "evict what can run elsewhere"], (), [away])
+    return [*_hooks(facts, "before_drain", node), drain, *_hooks(facts, "after_drain", node)]
 
 
 def _backup(facts: Facts) -> list[str]:
@@ -194,6 +222,7 @@ def _control_plane(facts: Facts, node: t.Mapping[str, t.Any], stepped: bool) -> 
         "proxied reads proven",
         "controller manager and scheduler led",
         *(["the user's probes"] if facts["settings"].get("probes") else []),
+        *([f"watch it for {facts['settings']['soak']} s"] if facts["settings"].get("soak") else []),
     ]
     return [
         _step("fetch images and binaries", name, fetch, switched),

@@ -86,6 +86,23 @@ def test_kubelets_come_after_all_control_planes():
     assert found.index(("gates", "cp3")) < found.index(("kubelet", "cp1"))
 
 
+def test_hooks_and_a_drain_are_steps_where_they_are_wanted():
+    work = {name: {"kubelet": True} for name in NAMES}
+    hooks = {"before_run": ["a.yml"], "before_node": ["b.yml"], "after_drain": ["c.yml"], "notify": ["d.yml"]}
+    plan = _plan.make(facts(work=work, driver="kubeadm", settings={"hooks": hooks, "drain": True}))
+    assert phases(plan)[:8] == [
+        ("backup", ""),
+        ("before_run hooks", ""),
+        ("prove the peers", ""),
+        ("before_node hooks", "cp1"),
+        ("drain", "cp1"),
+        ("after_drain hooks", "cp1"),
+        ("kubelet", "cp1"),
+        ("after_node hooks", "cp1"),
+    ]
+    assert step(plan, "before_run hooks", "")["does"] == ["run a.yml", "notify"]
+
+
 def test_nothing_to_do_is_an_empty_plan():
     assert _plan.make(moved(*NAMES))["steps"] == []
 
