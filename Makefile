@@ -79,6 +79,10 @@ evidence-proxy: setup ## what is claimed about the proxy, shown on systemd labs:
 evidence-etcd: setup ## what is claimed about etcd, its backup and its restore, shown on labs of both drivers: build/evidence/etcd.json; ONLY=section,section
 	@tests/evidence/etcd
 
+.PHONY: evidence-preflight
+evidence-preflight: setup ## what is claimed about preflight, plan and dry run, shown on labs of both drivers: build/evidence/preflight.json; ONLY=section,section
+	@tests/evidence/preflight
+
 .PHONY: clean
 clean: ## removes what was made, labs excepted: take those down first
 	@find build -mindepth 1 -maxdepth 1 ! -name lab -exec rm -rf {} + 2>/dev/null || true

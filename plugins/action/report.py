@@ -14,6 +14,7 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.mixedversion.kubernetes.plugins.modules.report import ARGUMENT_SPEC
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _run
+from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils._gate_action import accepted
 
 
 def collection_version() -> str:
@@ -41,6 +42,8 @@ class ActionModule(ActionBase):
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         super().run(tmp, task_vars)
         arguments: dict[str, t.Any] = self.validate_argument_spec(ARGUMENT_SPEC)[1]  # type: ignore[no-untyped-call]
+        # Before the run begins, and whichever module would come to it first.
+        accepted(arguments["accepted_risks"])
         try:
             run = self._start(arguments) if arguments["state"] == "started" else _run.Run(arguments["run_directory"])
             # A run that was closed with a gate that does not hold fails, and whoever rescues that closes it once more.
@@ -52,13 +55,18 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(
                 f"The report can't be written: {error}. Mend that, or set control_plane_report_directory."
             ) from error
-        broken = []
+        broken: list[t.Mapping[str, t.Any]] = []
         if closing:
             self._recap(report, run.directory)
             broken = _run.broken(report["gates"]) if arguments["result"] == "succeeded" else []
+        elif arguments["hold"]:
+            broken = _run.broken(report["gates"])
+            if broken:
+                run.append({"event": "stopping", "gate": broken[0]["id"], "node": broken[0]["node"]})
+        words = [_run.words(broken), *([_run.changes(run.events())] if arguments["hold"] else [])]
         return {
             "changed": False,
-            **({"failed": True, "msg": _run.words(broken)} if broken else {}),
+            **({"failed": True, "msg": "\n".join(words)} if broken else {}),
             "run_id": run.id,
             "run_directory": run.directory,
             "resumed": _run.resumed(run) if arguments["state"] == "started" else [],
@@ -124,7 +132,7 @@ class ActionModule(ActionBase):
         for probe in report["probes"]:
             counts[probe["verdict"]] = counts.get(probe["verdict"], 0) + 1
         probed = ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
-        if target:
+        if target and run["playbook"] != "plan":
             lines.append(f"  proxied reads: {probed or 'none exercised'}")
         if report["backup"]:
             backup = report["backup"]

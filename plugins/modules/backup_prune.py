@@ -21,6 +21,9 @@ extends_documentation_fragment:
   - mixedversion.kubernetes._attributes.writer
   - mixedversion.kubernetes._attributes.node
   - mixedversion.kubernetes._run
+attributes:
+  diff_mode:
+    support: full
 options:
   directories:
     description: The folders that hold a folder for each backup. Each is judged by itself.
@@ -125,7 +128,8 @@ def main() -> t.NoReturn:
                     removed=removed,
                 )
             removed.append(backup.path)
-    module.exit_json(changed=bool(removed), removed=removed)
+    diff = {"before": "".join(f"{path}\n" for path in removed), "after": ""}
+    module.exit_json(changed=bool(removed), removed=removed, diff=diff)
 
 
 if __name__ == "__main__":

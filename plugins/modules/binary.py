@@ -20,6 +20,9 @@ extends_documentation_fragment:
   - mixedversion.kubernetes._attributes.writer
   - mixedversion.kubernetes._attributes.node
   - mixedversion.kubernetes._run
+attributes:
+  diff_mode:
+    support: full
 options:
   path:
     description: The binary that is used.
@@ -100,7 +103,12 @@ def main() -> t.NoReturn:
     path, source = params["path"], params["source"]
     wanted = str(_version.parse(params["version"]))
     before = _node.binary_version(module, path)
-    result = {"version_before": before, "running_version": _node.running_version(module, os.path.basename(path))}
+    result = {
+        "version_before": before,
+        "running_version": _node.running_version(module, os.path.basename(path)),
+        # A binary is told by its version; nobody reads more of it.
+        "diff": {"before": f"{before}\n", "after": f"{wanted}\n", "before_header": path, "after_header": path},
+    }
     if before == wanted or module.check_mode:
         module.exit_json(changed=before != wanted, **result)
     staged = _node.binary_version(module, source)

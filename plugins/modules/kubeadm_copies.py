@@ -21,6 +21,9 @@ extends_documentation_fragment:
   - mixedversion.kubernetes._attributes.writer
   - mixedversion.kubernetes._attributes.node
   - mixedversion.kubernetes._run
+attributes:
+  diff_mode:
+    support: full
 options:
   state:
     description: Whether they stay and are counted, or go.
@@ -91,7 +94,9 @@ def main() -> t.NoReturn:
                 shutil.rmtree(folder)
             except OSError as error:
                 module.fail_json(msg=f"{folder} can't be removed: {error}. Remove it by hand.")
-    module.exit_json(changed=changed, folders=folders, size_bytes=size, kept_because=reason)
+    before = "".join(f"{folder}\n" for folder in folders)
+    diff = {"before": before, "after": "" if changed else before, "before_header": DIRECTORY, "after_header": DIRECTORY}
+    module.exit_json(changed=changed, folders=folders, size_bytes=size, kept_because=reason, diff=diff)
 
 
 if __name__ == "__main__":

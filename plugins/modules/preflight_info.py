@@ -122,6 +122,10 @@ work:
   description: By node, whether etcd is to be stepped, the proxy enabled, the control plane and the kubelet upgraded.
   returned: always
   type: dict
+kubelets:
+  description: By node, the version of the kubelet that runs; none where no kubelets belong to the job.
+  returned: always
+  type: dict
 gates:
   description: A verdict for each check.
   returned: always
@@ -364,6 +368,16 @@ def work(params: Params, items: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, 
     return result
 
 
+def running_kubelets(params: Params, items: Items) -> dict[str, str]:
+    """The version of each node's kubelet, as its Node tells it."""
+    hostnames = {node["hostname"]: node["name"] for node in params["nodes"]}
+    told = {
+        item["metadata"].get("labels", {}).get("kubernetes.io/hostname"): item["status"]["nodeInfo"]["kubeletVersion"]
+        for item in items
+    }
+    return {name: told[hostname] for hostname, name in hostnames.items() if hostname in told}
+
+
 def guarded(gate_id: str, check: t.Callable[[], _gate.Gate | list[_gate.Gate]]) -> list[_gate.Gate]:
     """Run one check; what it raises is a failed gate, so that it hides no other."""
     begun = time.monotonic()
@@ -431,14 +445,17 @@ def main() -> t.NoReturn:
         checks["etcd_flags"] = lambda: etcd_flags(params, document)
         checks.update(_preflight_nodes.checks(params, document, server))
     gates = [gate for name, check in checks.items() for gate in guarded(name.partition("/")[0], check)]
+    kubelets: dict[str, str] = {}
     try:
-        todo = work(params, cluster.nodes if params["kubelets"] else [])
+        nodes = cluster.nodes if params["kubelets"] else []
+        kubelets = running_kubelets(params, nodes)
+        todo = work(params, nodes)
     except (_api.ApiError, ValueError, KeyError):
         # The gates above have said what can't be read; without it nothing is planned.
         todo = {}
     # Blocking ones first: that is what a reader looks for.
     gates.sort(key=lambda gate: (gate.verdict not in (_gate.FAILED, _gate.UNPROVEN), gate.severity != _gate.BLOCKING))
-    module.exit_json(changed=False, gates=[gate.dump() for gate in gates], work=todo)
+    module.exit_json(changed=False, gates=[gate.dump() for gate in gates], work=todo, kubelets=kubelets)
 
 
 if __name__ == "__main__":

@@ -81,6 +81,17 @@ options:
         modules had the option C(defer).
     type: str
     choices: [succeeded, failed]
+  hold:
+    description:
+      - Fail if a blocking gate of the run does not hold so far, with the words of all of them.
+      - For a phase whose modules had the option C(defer), so that one gate hid no other.
+    type: bool
+    default: false
+  accepted_risks:
+    description: Gates that may fail, each with the reason, with O(state=started). An id that is no gate is an error.
+    type: list
+    elements: dict
+    default: []
   next_action:
     description: What to do next, with O(state=finished).
     type: str
@@ -145,6 +156,8 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "proxies": {"type": "list", "elements": "dict"},
     "backup": {"type": "dict"},
     "result": {"type": "str", "choices": ["succeeded", "failed"]},
+    "hold": {"type": "bool", "default": False},
+    "accepted_risks": {"type": "list", "elements": "dict", "default": []},
     "next_action": {"type": "str", "default": ""},
 }
 

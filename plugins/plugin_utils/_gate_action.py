@@ -19,8 +19,42 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _run
 
-#: No acceptance of these: without them nothing could be put right again.
-NEVER_ACCEPTED = frozenset(["backup_verified"])
+#: No acceptance of these by name, and what there is instead.
+NEVER_ACCEPTED = {
+    "backup_verified": "without it nothing could be put right again",
+    "quorum_after_step": "with one or two members control_plane_allow_outage says that the outage is meant",
+    "lock": "the lock of a dead run is the Lease mixedversion-kubernetes in kube-system, which can be deleted",
+}
+
+
+def accepted(risks: t.Sequence[t.Mapping[str, str]]) -> dict[str, str]:
+    """The reasons by gate id. What can't be meant is refused: an id that is no gate, one that may never be accepted,
+    one without a reason, or one named twice."""
+    again = "Nothing was changed by this. Correct control_plane_accepted_risks."
+    lacking = [
+        risk for risk in risks if not str(risk.get("id") or "").strip() or not str(risk.get("reason") or "").strip()
+    ]
+    if lacking:
+        raise AnsibleActionFail(
+            f"control_plane_accepted_risks has {lacking[0]}, expected an id and a reason in each entry. {again}"
+        )
+    ids = [risk["id"] for risk in risks]
+    unknown = [id_ for id_ in ids if id_ not in _run.GATE_IDS]
+    if unknown:
+        raise AnsibleActionFail(
+            f"control_plane_accepted_risks names {', '.join(unknown)}, which is no gate. Known gates: "
+            f"{', '.join(sorted(_run.GATE_IDS))}. {again}"
+        )
+    never = [id_ for id_ in ids if id_ in NEVER_ACCEPTED]
+    if never:
+        why = NEVER_ACCEPTED[never[0]]
+        raise AnsibleActionFail(
+            f"control_plane_accepted_risks names {never[0]}, which can't be accepted: {why}. {again}"
+        )
+    twice = sorted({id_ for id_ in ids if ids.count(id_) > 1})
+    if twice:
+        raise AnsibleActionFail(f"control_plane_accepted_risks names {', '.join(twice)} twice, expected once. {again}")
+    return {risk["id"]: risk["reason"] for risk in risks}
 
 
 class GateAction(ActionBase):
@@ -39,14 +73,14 @@ class GateAction(ActionBase):
         arguments = dict(self._task.args)
         directory = arguments.pop("run_directory", None)
         defer = boolean(arguments.pop("defer", False))
-        accepted = self._accepted(arguments.pop("accepted_risks", None) or [])
+        risks = accepted(arguments.pop("accepted_risks", None) or [])
         run = _run.Run(directory) if directory else None
         self.before(arguments, run, task_vars)
         result = self._wait(arguments, task_vars) if self.waits else self._once(arguments, task_vars)
         if result.get("unreachable") or result.get("skipped"):
             return result
         self.after(arguments, run, result, task_vars)
-        gates = [self._accept(gate, accepted) for gate in result.get("gates", [])]
+        gates = [self._accept(gate, risks) for gate in result.get("gates", [])]
         if "gates" in result:
             result["gates"] = gates
         for gate in gates:
@@ -99,19 +133,6 @@ class GateAction(ActionBase):
             known["memory"] = result["memory"]
             where = self._node(arguments, task_vars)
             self._display.display(f"  {where}: {result['progress']}, {time.monotonic() - started:.0f} s")
-
-    @staticmethod
-    def _accepted(risks: t.Sequence[t.Mapping[str, str]]) -> dict[str, str]:
-        unknown = [risk["id"] for risk in risks if risk["id"] not in _run.GATE_IDS]
-        if unknown:
-            raise AnsibleActionFail(
-                f"control_plane_accepted_risks names {', '.join(unknown)}, which is no gate. Known gates: "
-                f"{', '.join(sorted(_run.GATE_IDS))}."
-            )
-        never = [risk["id"] for risk in risks if risk["id"] in NEVER_ACCEPTED]
-        if never:
-            raise AnsibleActionFail(f"control_plane_accepted_risks names {', '.join(never)}, which can't be accepted.")
-        return {risk["id"]: risk["reason"] for risk in risks}
 
     @staticmethod
     def _accept(gate: dict[str, t.Any], accepted: t.Mapping[str, str]) -> dict[str, t.Any]:

@@ -58,7 +58,7 @@ None.
        server.proxy_after) }}
 {% endfor %}
 
-{% if probes or run.playbook not in ("diagnose", "backup") %}
+{% if probes or run.playbook not in ("diagnose", "backup", "plan") %}
 ## Proxied reads
 
 {% if probes %}

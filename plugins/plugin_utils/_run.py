@@ -299,7 +299,7 @@ def build(run_id: str, events: t.Sequence[Event]) -> Report:
             "failed_gate": first.get("id") if end.get("result") != "succeeded" else None,
             "failed_node": end.get("node") or first.get("node") or None,
             "next_action": end.get("next_action") or first.get("next_action") or None,
-            "plan_hash": None,
+            "plan_hash": next((event["hash"] for event in reversed(events) if event["event"] == "plan"), None),
         },
         "cluster": _cluster(begun, events),
         "backup": next((event["backup"] for event in reversed(events) if event["event"] == "backup"), None),

@@ -401,7 +401,7 @@ def log_of(name: str) -> pathlib.Path:
 def lab_of(
     name: str, nodes: int, versions: tuple[str, str] = ("", ""), flags: bool = True, driver: str = "systemd"
 ) -> t.Iterator[Lab]:
-    """A lab that is there for as long as it is needed."""
+    """A lab, of systemd units unless told otherwise, that is there for as long as it is needed."""
     variables: dict[str, t.Any] = {"lab_name": name, "lab_driver": driver, "lab_nodes": nodes}
     for key, version in zip(("lab_from_version", "lab_to_version"), versions):
         if version:

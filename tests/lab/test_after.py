@@ -48,6 +48,15 @@ def test_every_server_has_the_target_by_its_own_word(lab, reports) -> None:
     assert {server["proxy_after"] for server in reports[0]["cluster"]["servers"]} == {"on"}
 
 
+def test_the_upgrade_took_the_steps_of_its_plan(lab, reports) -> None:
+    folder = pathlib.Path(os.environ["REPORTS"]) / reports[0]["run"]["id"]
+    events = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
+    at = next(number for number, event in enumerate(events) if event["event"] == "plan")
+    taken = [(event["name"], event["node"]) for event in events[at:] if event["event"] == "phase"]
+    assert taken == [(step["phase"], step["node"]) for step in events[at]["steps"]]
+    assert ("driver step", "cp3") in taken
+
+
 def test_the_upgrade_was_proven(lab, reports) -> None:
     report = reports[0]
     assert report["run"]["result"] == "succeeded"

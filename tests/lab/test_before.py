@@ -4,12 +4,16 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 
+import jsonschema
 import pytest
 import yaml
 
 pytestmark = pytest.mark.lab
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 READS = {"get", "list", "watch"}
 #: What an upgrade writes to, and what runs.
@@ -57,14 +61,36 @@ def test_check_mode_writes_nothing(lab, tmp_path: pathlib.Path) -> None:
         assert f"{host} (" in output
 
 
+def test_a_plan_is_made_and_writes_nothing(lab, tmp_path: pathlib.Path) -> None:
+    before = stamps(lab)
+    known = {host: len(lab.audit(host)) for host in lab.hosts}
+    code, output = lab.play("plan", tmp_path)
+    assert code == 0, output
+    assert writes(lab, known) == []
+    assert stamps(lab) == before
+    folder = tmp_path / "reports" / "latest"
+    plan = json.loads((folder / "plan.json").read_text())
+    schema = json.loads((ROOT / "docs" / "plan.schema.json").read_text())
+    jsonschema.Draft202012Validator(schema).validate(plan)
+    assert plan["state"] == "ready"
+    assert plan["hash"] == json.loads((folder / "report.json").read_text())["run"]["plan_hash"]
+    for text in (output, (folder / "plan.md").read_text()):
+        assert plan["hash"] in text
+        assert all(step["phase"] in text for step in plan["steps"])
+
+
+# Two gates at once: the first that fails hides no other.
+WITHOUT_A_STEP = ["-e", "control_plane_etcd_step_binary=", "-e", "control_plane_etcd_step_image="]
+
 BAD = {
-    "two_minors_ahead": (["-e", "control_plane_version=v1.38.0"], "version_hop"),
+    "two_minors_ahead": (["-e", "control_plane_version=v1.38.0", *WITHOUT_A_STEP], "Gate etcd_version failed"),
     "older": (["-e", "control_plane_version=v1.35.0"], "version_hop"),
     "no_version": (["-e", "control_plane_version=latest"], "expected a full version such as v1.37.2"),
     "unknown_driver": (["-e", "control_plane_driver=terraform"], "terraform"),
     "no_kubeconfig": (["-e", "control_plane_kubeconfig=/nonexistent/admin.conf"], "/nonexistent/admin.conf"),
     "limit": (["--limit", "cp1"], "--limit"),
     "unknown_risk": (["-e", '{"control_plane_accepted_risks": [{"id": "luck", "reason": "none"}]}'], "luck"),
+    "no_plan": (["-e", "control_plane_plan=/nonexistent/plan.json"], "/nonexistent/plan.json can't be used"),
 }
 
 

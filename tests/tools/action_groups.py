@@ -13,8 +13,8 @@ import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 COLLECTION = "mixedversion.kubernetes"
-# Works on the controller alone: it takes neither a kubeconfig nor a node, so no group's defaults would fit.
-CONTROLLER_ONLY = {"report"}
+# These work on the controller alone: they take neither a kubeconfig nor a node, so no group's defaults would fit.
+CONTROLLER_ONLY = {"plan", "report"}
 FRAGMENT = f"{COLLECTION}._attributes"
 
 
