@@ -15,8 +15,7 @@ import re
 
 from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _etcd_flags, _node
 
-#: How each marks its versions, ``v1.36.4+k3s1`` and ``v1.36.4+rke2r1``.
-MARKS = {"k3s": "+k3s", "rke2": "+rke2r"}
+NAMES = ("k3s", "rke2")
 #: The API server's flags that name a file, as both always set them; in the folder ``server/tls``.
 _APISERVER = {
     "tls-cert-file": "serving-kube-apiserver.crt",
@@ -94,7 +93,7 @@ class Distribution:
 
 def find() -> Distribution | None:
     """The distribution that runs this node, or would if it were not stopped."""
-    for name in MARKS:
+    for name in NAMES:
         data = setting(configuration(name), "data-dir") or f"/var/lib/rancher/{name}"
         found = Distribution(name, data.rstrip("/"))
         if serves(name) or stopped(found):
@@ -146,11 +145,6 @@ def _values(text: str, name: str) -> list[list[str]]:
         items = re.findall(r"^[ \t]*-[ \t]+(.*)$", match[2], re.MULTILINE) or inline.split(",")
         found.append([item.partition(" #")[0].strip().strip("'\"") for item in items if item.strip()])
     return found
-
-
-def of_version(version: str) -> str:
-    """The distribution that a version names; empty if it names none."""
-    return next((name for name, mark in MARKS.items() if mark in version), "")
 
 
 def etcd_settings(found: Distribution) -> list[tuple[str, dict[str, str], str]]:
