@@ -369,7 +369,7 @@ class Gateway:
         answering = self.status().member_id
         listed = self.post("/v3/cluster/member/list", {"linearizable": False}).get("members", [])
         with concurrent.futures.ThreadPoolExecutor(max_workers=max(1, len(listed))) as pool:
-            members = tuple(pool.map(self._member, listed))
+            members = tuple(pool.map(lambda item: self._member(item, answering), listed))
         return Cluster(self._here(members, answering, host), members)
 
     def _here(self, members: t.Sequence[Member], answering: str, host: Host) -> str:
@@ -389,16 +389,20 @@ class Gateway:
             )
         return ""
 
-    def _member(self, item: t.Mapping[str, t.Any]) -> Member:
+    def _member(self, item: t.Mapping[str, t.Any], answering: str) -> Member:
         urls = tuple(item.get("clientURLs", []))
         status, error, seconds, answered = None, "it has not started yet", 0.0, ""
-        for url in urls:
+        # Its client URLs may take gRPC only, as those of k3s: then the one that was asked is asked where it answered.
+        for url in (*urls, self.endpoint) if item["ID"] == answering else urls:
             member = self.at(url)
             try:
-                status, error, answered = member.status(), "", url
+                found = member.status()
             except EtcdError as failure:
-                error = str(failure)
+                error = error if url == self.endpoint else str(failure)
                 continue
+            if found.member_id != item["ID"]:
+                continue
+            status, error, answered = found, "", url
             begun = time.monotonic()
             try:
                 member.read()

@@ -14,6 +14,8 @@ description:
   - Packs C(/etc/kubernetes) without its C(tmp); the files of certificates, keys and configuration that the running
     components' flags name outside of it, the encryption configuration above all; and with O(driver=systemd) the
     components' units, their drop-ins and environment files.
+  - Of a node that k3s or rke2 runs it packs C(/etc/rancher) and the folder C(server) of the data folder instead,
+    without etcd's data and their own snapshots; the token there is needed to restore one.
   - The archive holds private keys. It is written with mode 0600 in a folder of mode 0700.
   - Needs nothing but Python's standard library.
 author:
@@ -52,7 +54,7 @@ size_bytes:
   returned: when packed
   type: int
 packed:
-  description: The folder and files that are packed, or would be in check mode.
+  description: The folders and files that are packed, or would be in check mode.
   returned: always
   type: list
   elements: str
@@ -71,7 +73,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _backup, _gate, _node
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _backup, _distribution, _gate, _node
 
 ROOT = "/etc/kubernetes"
 #: kubeadm's copies of etcd's data and of manifests, as large as the database.
@@ -92,22 +94,28 @@ def named_files(flags: t.Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def outside(path: str) -> bool:
-    return path != ROOT and not path.startswith(ROOT + "/")
+def outside(path: str, roots: t.Sequence[str]) -> bool:
+    return not any(path == root or path.startswith(root + "/") for root in roots)
 
 
-def with_targets(paths: t.Iterable[str]) -> list[str]:
+def with_targets(paths: t.Iterable[str], roots: t.Sequence[str] = (ROOT,)) -> list[str]:
     """Each path once, and where it is a link, what it leads to as well: an archive holds a link as a link."""
     found = []
     for path in paths:
         for one in (path, os.path.realpath(path)):
-            if one not in found and outside(one) and os.path.isfile(one):
+            if one not in found and outside(one, roots) and os.path.isfile(one):
                 found.append(one)
     return found
 
 
-def wanted(module: AnsibleModule) -> tuple[list[str], list[str]]:
-    """What lies outside of /etc/kubernetes, and what is named and not there."""
+def folders() -> tuple[list[str], str]:
+    """The folders that are packed as a whole, and the one in them that is not."""
+    distribution = _distribution.find()
+    return (distribution.kept, distribution.left_out) if distribution else ([ROOT], LEFT_OUT)
+
+
+def wanted(module: AnsibleModule, roots: t.Sequence[str], left_out: str) -> tuple[list[str], list[str]]:
+    """What lies outside of those folders, and what is named and not there."""
     paths: list[str] = []
     missing = []
     for component in COMPONENTS:
@@ -117,14 +125,15 @@ def wanted(module: AnsibleModule) -> tuple[list[str], list[str]]:
                 missing.append(f"{component} --{flag}")
         if module.params["driver"] == "systemd":
             paths += _node.unit_files(module, f"{component}.service")
-    # Links within /etc/kubernetes may lead out of it.
-    for folder, dummy, files in os.walk(ROOT):
-        if folder != LEFT_OUT and not folder.startswith(LEFT_OUT + "/"):
-            paths += [os.path.join(folder, name) for name in files if os.path.islink(os.path.join(folder, name))]
-    return with_targets(paths), missing
+    # Links within the folders may lead out of them.
+    for root in roots:
+        for folder, dummy, files in os.walk(root):
+            if outside(folder, [left_out]):
+                paths += [os.path.join(folder, name) for name in files if os.path.islink(os.path.join(folder, name))]
+    return with_targets(paths, roots), missing
 
 
-def pack(path: str, root: str, left_out: str, files: t.Iterable[str]) -> None:
+def pack(path: str, roots: t.Iterable[str], left_out: str, files: t.Iterable[str]) -> None:
     """Write the archive to a temporary name, readable by its owner alone, sync it, rename it."""
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     os.chmod(os.path.dirname(path), 0o700)
@@ -137,7 +146,7 @@ def pack(path: str, root: str, left_out: str, files: t.Iterable[str]) -> None:
         handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "wb") as file:
             with tarfile.open(fileobj=file, mode="w:gz") as archive:
-                for one in [root, *files]:
+                for one in [*roots, *files]:
                     archive.add(one, filter=kept)
             file.flush()
             os.fsync(file.fileno())
@@ -160,15 +169,16 @@ def main() -> t.NoReturn:
     )
     path = module.params["path"]
     try:
-        files, missing = wanted(module)
+        roots, left_out = folders()
+        files, missing = wanted(module, roots, left_out)
         if not module.check_mode:
-            pack(path, ROOT, LEFT_OUT, files)
+            pack(path, roots, left_out, files)
             digest, size = _backup.sha256_of(path)
     except (OSError, tarfile.TarError) as error:
         module.fail_json(
             msg=f"The node's files can't be packed: {error}. Nothing was changed. Mend that and start again."
         )
-    result = {"packed": [ROOT, *files], "missing": missing}
+    result = {"packed": [*roots, *files], "missing": missing}
     if module.check_mode:
         module.exit_json(changed=True, path=path, **result)
     module.exit_json(changed=True, path=path, sha256=digest, size_bytes=size, **result)

@@ -193,7 +193,13 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _etcd, _gate, _node, _restore
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import (
+    _distribution,
+    _etcd,
+    _gate,
+    _node,
+    _restore,
+)
 
 #: Files in which a CA of the serving certificates may stand, beside the one that the flag for clients' names.
 SERVING_CA = "/etc/kubernetes/pki/ca.crt"
@@ -281,7 +287,9 @@ class Node:
             )
         if self.kubeadm and not _node.running("kubelet"):
             refusals.append("no kubelet runs, and nothing else stops and starts static pods. Start it")
+        distribution = _distribution.find()
         result: dict[str, t.Any] = {"member": {}, "versions": {}, "live": {}, "aside": []}
+        result["distribution"] = distribution.name if distribution else ""
         try:
             if not self.there(_restore.ETCD):
                 raise _restore.RestoreError(

@@ -48,6 +48,14 @@ hostname:
   description: The host name as a process on the node sees it.
   returned: always
   type: str
+distribution:
+  description: V(k3s) or V(rke2) if one of them runs the node, else empty.
+  returned: always
+  type: str
+distribution_directory:
+  description: Its data folder; empty if it is none of them.
+  returned: always
+  type: str
 apiserver_flags:
   description: The API server's flags that say where files and peers are. No others, as a flag might hold a secret.
   returned: always
@@ -56,6 +64,7 @@ etcd:
   description:
     - Endpoint, CA, certificate and key by which the API server reaches etcd, and etcd's data folder on this node.
     - Of several endpoints the one on this node, or the first if none is.
+    - Of k3s and rke2 the one that etcd has for anything but gRPC; empty if they keep their data elsewhere.
   returned: always
   type: dict
 etcd_removed_flags:
@@ -186,6 +195,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mixedversion.kubernetes.plugins.module_utils import (
+    _distribution,
     _etcd,
     _etcd_flags,
     _gate,
@@ -231,13 +241,19 @@ PLAIN_CERTIFICATES = {
 KUBELET_SERVING = ("/var/lib/kubelet/pki/kubelet-server-current.pem", "/var/lib/kubelet/pki/kubelet.crt")
 
 
-def apiserver_flags() -> dict[str, str]:
+def apiserver_flags(distribution: _distribution.Distribution | None) -> dict[str, str]:
+    """Those of :data:`FLAGS`; with a distribution also those that its own process does not show."""
     found = _node.flags(_node.command("kube-apiserver"))
+    if distribution:
+        found = {**distribution.apiserver_flags(_distribution.configuration(distribution.name)), **found}
     return {name: found[name] for name in FLAGS if name in found}
 
 
-def component_versions(module: AnsibleModule, paths: t.Mapping[str, str]) -> dict[str, str]:
-    """By image tag where a kubelet runs them, by the binary otherwise."""
+def component_versions(module: AnsibleModule, paths: t.Mapping[str, str], distribution: str) -> dict[str, str]:
+    """By image tag where a kubelet runs them, by the binary otherwise; a distribution holds them all in its own."""
+    if distribution:
+        path = shutil.which(distribution, path=_node.SEARCH_PATH)
+        return {distribution: _node.binary_version(module, path) if path else ""}
     found = {}
     for name in SERVERS:
         if module.params["driver"] == "kubeadm":
@@ -354,10 +370,10 @@ def main() -> t.NoReturn:
         supports_check_mode=True,
     )
     driver = module.params["driver"]
-    found = apiserver_flags()
+    distribution = _distribution.find()
+    found = apiserver_flags(distribution)
     paths = binaries(driver)
-    process = _node.running("etcd")
-    settings = etcd_settings(process)
+    settings = _distribution.etcd_settings(distribution) if distribution else etcd_settings(_node.running("etcd"))
     etcd_flags = {name: value for dummy, values, dummy2 in settings for name, value in values.items()}
     data = module.params["etcd_data_directory"] or etcd_flags.get("data-dir", "/var/lib/etcd")
     if driver == "kubeadm":
@@ -365,7 +381,7 @@ def main() -> t.NoReturn:
         texts = {manifest: _node.read(manifest)}
     else:
         texts = {path: _node.read(path) for path in _node.unit_files(module, "etcd.service")}
-    components = component_versions(module, paths)
+    components = component_versions(module, paths, distribution.name if distribution else "")
     if "kubelet" in paths:
         components["kubelet"] = _node.binary_version(module, paths["kubelet"])
     for tool in ("kubeadm", "kubectl"):
@@ -378,8 +394,12 @@ def main() -> t.NoReturn:
     module.exit_json(
         changed=False,
         hostname=socket.gethostname(),
+        distribution=distribution.name if distribution else "",
+        distribution_directory=distribution.data if distribution else "",
         apiserver_flags=found,
-        etcd={
+        etcd=distribution.etcd()
+        if distribution
+        else {
             "endpoint": endpoint(found.get("etcd-servers", "")),
             "ca_file": found.get("etcd-cafile", "/etc/kubernetes/pki/etcd/ca.crt"),
             "cert_file": found.get("etcd-certfile", "/etc/kubernetes/pki/apiserver-etcd-client.crt"),

@@ -55,6 +55,15 @@ options:
           - Used where O(inventory[].address) is empty and the Lease tells no address, as while the gate is off.
         type: str
         default: ""
+      hints:
+        description:
+          - Where the server might be reached as well, such as by kubespray's C(access_ip) and C(ip), the best first.
+          - Used where O(inventory[].address) is empty and nothing answers at the address that the server itself
+            announces, as where it is known by another address outside of its network.
+          - What answers must show O(inventory[].certificate) too.
+        type: list
+        elements: str
+        default: []
   process_flags:
     description:
       - Flags of each server's process, by the server's name, as M(mixedversion.kubernetes.node_info) returns them.
@@ -293,7 +302,7 @@ def describe(host: Host, found: Look | _api.ApiError, others: int, process: t.Ma
 
 
 def match(
-    inventory: t.Sequence[t.Mapping[str, str]],
+    inventory: t.Sequence[t.Mapping[str, t.Any]],
     leases: t.Sequence[_leases.Lease],
     dead: t.Sequence[_leases.Lease] = (),
 ) -> tuple[list[Host], list[str]]:
@@ -314,7 +323,7 @@ def match(
             address = item["address"] or item["advertised"] or announced
         else:
             address = item["address"] or announced or item["advertised"]
-        if lease and not address:
+        if lease and not (address or item.get("hints")):
             troubles.append(f"{name}: its Lease tells no address; set control_plane_api_address for this host")
         seen.setdefault(hostname, name)
         hosts.append(Host(name, hostname, lease, address))
@@ -326,9 +335,30 @@ def match(
     return hosts, troubles
 
 
-def strangers(cluster: _api.Cluster, inventory: t.Sequence[t.Mapping[str, str]]) -> list[str]:
-    """Addresses given by hand that lead elsewhere than to the host's own server."""
-    asked = {item["name"]: item for item in inventory if item["address"] and item["certificate"]}
+def reached(hosts: t.Sequence[Host], inventory: t.Sequence[t.Mapping[str, t.Any]]) -> list[Host]:
+    """The hosts, by a hint where nothing answers at the address that the server announces and something does there."""
+    hints = {item["name"]: item.get("hints") or [] for item in inventory if not item["address"]}
+
+    def choose(host: Host) -> Host:
+        ways = list(dict.fromkeys(filter(None, [host.address, *hints.get(host.name, [])])))
+        # Where nothing answers at any of them, as behind a proxy of the kubeconfig, the server's own word counts.
+        way = next((way for way in ways if len(ways) == 1 or _holders.knock(way)[0]), ways[0] if ways else "")
+        return dataclasses.replace(host, address=way)
+
+    found = _api.at_once({host.name: functools.partial(choose, host) for host in hosts})
+    return [t.cast(Host, found[host.name]) for host in hosts]
+
+
+def strangers(
+    cluster: _api.Cluster, inventory: t.Sequence[t.Mapping[str, t.Any]], hosts: t.Sequence[Host] = ()
+) -> list[str]:
+    """Addresses given by hand, or taken from a hint of *hosts*, that lead elsewhere than to the host's own server."""
+    ways = {host.name: host.address for host in hosts}
+    asked = {}
+    for item in inventory:
+        way = item["address"] or (ways.get(item["name"]) if ways.get(item["name"]) in (item.get("hints") or []) else "")
+        if way and item["certificate"]:
+            asked[item["name"]] = {**item, "address": way}
 
     def shown(name: str) -> set[str]:
         server = cluster.server(_api.Target(name, asked[name]["address"]))
@@ -433,6 +463,7 @@ def main() -> t.NoReturn:
                         "address": {"type": "str", "default": ""},
                         "advertised": {"type": "str", "default": ""},
                         "certificate": {"type": "str", "default": ""},
+                        "hints": {"type": "list", "elements": "str", "default": []},
                     },
                 },
                 "process_flags": {"type": "dict", "default": {}},
@@ -458,7 +489,8 @@ def main() -> t.NoReturn:
         inventory = [{**item, "address": given.get(item["name"]) or item["address"]} for item in params["inventory"]]
         dead = left_behind(inventory, leases, now)
         hosts, troubles = match(inventory, leases, dead)
-        troubles += strangers(cluster, inventory)
+        hosts = reached(hosts, inventory)
+        troubles += strangers(cluster, inventory, hosts)
         result["dead_leases"] = [lease.name for lease in dead]
         gate = _gate.Gate(
             id="inventory_matches_servers",

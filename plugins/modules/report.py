@@ -76,11 +76,12 @@ options:
     type: dict
   result:
     description:
-      - How the run ended, with O(state=finished). A gate that does not hold makes it V(stopped).
+      - How the run ended, with O(state=finished); V(stopped) where more is left to do. A gate that does not hold makes
+        it V(stopped) as well.
       - With V(succeeded) the task fails if a blocking gate of the run does not hold, which is how a run ends whose
         modules had the option C(defer).
     type: str
-    choices: [succeeded, failed]
+    choices: [succeeded, stopped, failed]
   hold:
     description:
       - Fail if a blocking gate of the run does not hold so far, with the words of all of them.
@@ -155,7 +156,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "cluster": {"type": "dict"},
     "proxies": {"type": "list", "elements": "dict"},
     "backup": {"type": "dict"},
-    "result": {"type": "str", "choices": ["succeeded", "failed"]},
+    "result": {"type": "str", "choices": ["succeeded", "stopped", "failed"]},
     "hold": {"type": "bool", "default": False},
     "accepted_risks": {"type": "list", "elements": "dict", "default": []},
     "next_action": {"type": "str", "default": ""},

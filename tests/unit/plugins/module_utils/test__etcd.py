@@ -17,7 +17,7 @@ pytestmark = pytest.mark.node
 ELSEWHERE = _etcd.Host(frozenset(["192.0.2.1"]), False)
 ON_CP1 = _etcd.Host(frozenset(["192.0.2.1", "10.89.0.11"]), True)
 
-HOSTS = {"10.89.0.11": "cp1", "10.89.0.12": "cp2", "10.89.0.13": "cp3"}
+HOSTS = {"127.0.0.1": "cp1", "10.89.0.11": "cp1", "10.89.0.12": "cp2", "10.89.0.13": "cp3"}
 
 
 @pytest.fixture
@@ -49,7 +49,13 @@ def asked():
 
 
 @pytest.fixture
-def gateway(monkeypatch, recorded, down, hanging, stores, asked):
+def grpc_only():
+    """Names of the members whose client port closes a connection that speaks HTTP, as that of k3s does."""
+    return set()
+
+
+@pytest.fixture
+def gateway(monkeypatch, recorded, down, hanging, stores, asked, grpc_only):
     """The recorded cluster through the gateway; only the network below it is not there."""
 
     class Context:
@@ -65,8 +71,11 @@ def gateway(monkeypatch, recorded, down, hanging, stores, asked):
     class Connection:
         def __init__(self, host, port, timeout, context):
             self.name = HOSTS[host]
+            self.port = port
 
         def request(self, method, path, body, headers):
+            if self.name in grpc_only and self.port == 2379:
+                raise http.client.RemoteDisconnected("Remote end closed connection without response")
             if self.name in down:
                 raise ConnectionRefusedError("refused")
             if path == "/v3/kv/range" and self.name in hanging:
@@ -128,6 +137,23 @@ def test_a_member_that_is_down(cluster, down):
 def test_the_member_here_is_known_by_its_address_whichever_answers(gateway):
     found = gateway("https://10.89.0.12:2379").cluster(ON_CP1)
     assert found.local.name == "cp1"
+
+
+def test_who_was_asked_is_asked_there_if_its_client_urls_take_grpc_only(gateway, grpc_only):
+    grpc_only.update(["cp1", "cp2"])
+    found = gateway("https://127.0.0.1:2382").cluster(ON_CP1)
+    assert [(m.name, m.url) for m in found.members if m.status] == [
+        ("cp1", "https://127.0.0.1:2382"),
+        ("cp3", "https://10.89.0.13:2379"),
+    ]
+    assert found.members[1].error.startswith("https://10.89.0.12:2379/")
+
+
+def test_an_endpoint_that_leads_to_another_member_tells_nothing_of_this_one(gateway, grpc_only, monkeypatch):
+    """As that of a load balancer does, which may choose another one each time."""
+    grpc_only.add("cp1")
+    found = gateway("https://10.89.0.13:2379")._member({"ID": "1", "name": "cp1", "clientURLs": []}, "1")
+    assert found.status is None
 
 
 def test_external_etcd_has_no_member_here(cluster):

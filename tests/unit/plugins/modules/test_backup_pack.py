@@ -47,7 +47,7 @@ def test_the_archive_holds_all_but_kubeadms_copies_and_is_private(tmp_path):
     (root / "tmp" / "kubeadm-backup-etcd-2026" / "db").write_text("large")
     (tmp_path / "encryption.yaml").write_text("kind: EncryptionConfiguration")
     path = tmp_path / "out" / "cp1.tar.gz"
-    backup_pack.pack(str(path), str(root), str(root / "tmp"), [str(tmp_path / "encryption.yaml")])
+    backup_pack.pack(str(path), [str(root)], str(root / "tmp"), [str(tmp_path / "encryption.yaml")])
     with tarfile.open(path) as archive:
         names = {"/" + name for name in archive.getnames()}
     assert {str(root / "pki" / "ca.key"), str(tmp_path / "encryption.yaml")} <= names

@@ -97,6 +97,60 @@ def test_where_a_server_is_reached(announced, address, advertised, taken, troubl
     assert bool(troubles) is trouble
 
 
+@pytest.fixture
+def ways():
+    """An address that answers, another one, and one that refuses."""
+    with socket.socket() as first, socket.socket() as second, socket.socket() as closed:
+        for sock in (first, second, closed):
+            sock.bind(("127.0.0.1", 0))
+        first.listen()
+        second.listen()
+        yield [f"127.0.0.1:{sock.getsockname()[1]}" for sock in (first, second, closed)]
+
+
+def test_a_hint_is_taken_where_the_announced_address_does_not_answer(ways):
+    answers, other, refuses = ways
+    hosts = [
+        proxy_info.Host(name, name, None, address) for name, address in (("a", answers), ("b", refuses), ("c", ""))
+    ]
+    inventory = [
+        {**host("a", "a"), "hints": [other]},
+        {**host("b", "b"), "hints": [refuses, other, answers]},
+        {**host("c", "c"), "hints": [other]},
+    ]
+    assert [h.address for h in proxy_info.reached(hosts, inventory)] == [answers, other, other]
+    # What the user names is what is used; and where nothing answers, the server's own word is.
+    given = [{**host("b", "b", refuses), "hints": [other]}]
+    assert [h.address for h in proxy_info.reached(hosts[1:2], given)] == [refuses]
+    assert [h.address for h in proxy_info.reached(hosts[1:2], [{**host("b", "b"), "hints": [refuses]}])] == [refuses]
+
+
+def test_what_answers_at_a_hint_has_to_be_the_hosts_own_server(ways, monkeypatch):
+    answers, other, refuses = ways
+
+    class Asked:
+        def server(self, target):
+            asked.append((target.name, target.address))
+            return self
+
+        def certificate_sum(self, timeout):
+            return "of another server"
+
+    asked = []
+    monkeypatch.setattr(proxy_info.ssl, "PEM_cert_to_DER_cert", lambda pem: pem.encode())
+    inventory = [{**host(name, name), "certificate": "pem", "hints": [other]} for name in ("a", "b")]
+    hosts = [proxy_info.Host("a", "a", None, answers), proxy_info.Host("b", "b", None, refuses)]
+    troubles = proxy_info.strangers(Asked(), inventory, proxy_info.reached(hosts, inventory))
+    assert set(asked) == {("b", other)}
+    assert troubles[0].startswith(f"{other}, given for b, shows another server's certificate")
+
+
+def test_a_hint_makes_up_for_a_lease_without_an_address():
+    lease = _leases.Lease("apiserver-x", "cp1", "apiserver-x_1", "", None)
+    dummy, troubles = proxy_info.match([{**host("cp1", "cp1"), "hints": ["192.0.2.1:6443"]}], [lease])
+    assert troubles == []
+
+
 def test_without_an_inventory_the_names_are_those_of_the_option_servers(leases):
     servers = [
         {"name": "cp2", "address": "203.0.113.2:6443"},
