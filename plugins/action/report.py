@@ -55,7 +55,8 @@ class ActionModule(ActionBase):
         broken = []
         if closing:
             self._recap(report, run.directory)
-            broken = _run.broken(report["gates"]) if arguments["result"] == "succeeded" else []
+            broken = _run.broken(report["gates"]) if arguments["result"] in ("succeeded", "stopped") else []
+        events = run.events()
         return {
             "changed": False,
             **({"failed": True, "msg": _run.words(broken)} if broken else {}),
@@ -63,6 +64,9 @@ class ActionModule(ActionBase):
             "run_directory": run.directory,
             "resumed": _run.resumed(run) if arguments["state"] == "started" else [],
             "result": report["run"]["result"],
+            "run": report["run"],
+            "phase": next((event["name"] for event in reversed(events) if event["event"] == "phase"), ""),
+            "changes": _run.changes(events),
             "findings": report["findings"],
             "remaining": _run.remaining(report["findings"]),
         }

@@ -67,6 +67,14 @@ options:
     description: Whether the nodes have kubelets that belong to the job.
     type: bool
     default: true
+  kubespray:
+    description:
+      - By node, what kubespray's own inventory says of the proxy's flag. Empty where the inventory is not kubespray's.
+      - C(extra_args) are the names in C(kube_kubeadm_apiserver_extra_args), C(feature_gates) the values in
+        C(kube_apiserver_feature_gates), C(needs_gate) whether the server's release has the gate off by default, and
+        C(peer_ca_file) what the flag is to be.
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""
@@ -85,6 +93,11 @@ work:
   description: By node, whether etcd is to be stepped, the proxy enabled, the control plane and the kubelet upgraded.
   returned: always
   type: dict
+kubespray:
+  description: The lines that kubespray's own inventory lacks.
+  returned: always
+  type: list
+  elements: str
 gates:
   description: A verdict for each check.
   returned: always
@@ -102,6 +115,7 @@ from ansible_collections.mixedversion.kubernetes.plugins.module_utils import (
     _api,
     _etcd_flags,
     _gate,
+    _kubespray,
     _metrics,
     _version,
 )
@@ -465,6 +479,7 @@ def main() -> t.NoReturn:
                 "etcd_members": dicts,
                 "etcd_step": {"type": "str", "default": ""},
                 "kubelets": {"type": "bool", "default": True},
+                "kubespray": {"type": "dict", "default": {}},
             },
         ),
         required_if=[("job", "upgrade", ["version"])],
@@ -498,6 +513,8 @@ def main() -> t.NoReturn:
         checks["etcd_flags"] = lambda: etcd_flags(params, document)
         checks["disk_space"] = lambda: disk_space(params)
     gates = [gate for gate_id, check in checks.items() for gate in guarded(gate_id, check)]
+    if params["kubespray"]:
+        gates += guarded("manifest_drift", lambda: _kubespray.gate(params["kubespray"], params["proxy_state"]))
     try:
         todo = work(params, items() if params["kubelets"] else [])
     except (_api.ApiError, ValueError, KeyError):
@@ -505,7 +522,8 @@ def main() -> t.NoReturn:
         todo = {}
     # Blocking ones first: that is what a reader looks for.
     gates.sort(key=lambda gate: (gate.verdict != _gate.FAILED, gate.severity != _gate.BLOCKING))
-    module.exit_json(changed=False, gates=[gate.dump() for gate in gates], work=todo)
+    kubespray = _kubespray.lines(params["kubespray"]) if params["proxy_state"] == "present" else []
+    module.exit_json(changed=False, gates=[gate.dump() for gate in gates], work=todo, kubespray=kubespray)
 
 
 if __name__ == "__main__":

@@ -79,8 +79,9 @@ options:
       - How the run ended, with O(state=finished). A gate that does not hold makes it V(stopped).
       - With V(succeeded) the task fails if a blocking gate of the run does not hold, which is how a run ends whose
         modules had the option C(defer).
+      - With V(stopped) the run ends where its user wanted it to, with something left to do, and nothing fails.
     type: str
-    choices: [succeeded, failed]
+    choices: [succeeded, failed, stopped]
   next_action:
     description: What to do next, with O(state=finished).
     type: str
@@ -115,6 +116,22 @@ result:
   description: How the run stands.
   returned: always
   type: str
+run:
+  description: The part of the report that has this name, such as RV(run.failed_gate) and RV(run.next_action).
+  returned: always
+  type: dict
+  contains:
+    failed_gate: {description: Id of the gate that stopped the run., type: str, returned: always}
+    failed_node: {description: The node it was about., type: str, returned: always}
+    next_action: {description: What to do next., type: str, returned: always}
+phase:
+  description: The phase that began last.
+  returned: always
+  type: str
+changes:
+  description: What the run has changed so far, in one sentence.
+  returned: always
+  type: str
 findings:
   description: What M(mixedversion.kubernetes.diagnose_info) and M(mixedversion.kubernetes.heal_peers) found so far.
   returned: always
@@ -144,7 +161,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "cluster": {"type": "dict"},
     "proxies": {"type": "list", "elements": "dict"},
     "backup": {"type": "dict"},
-    "result": {"type": "str", "choices": ["succeeded", "failed"]},
+    "result": {"type": "str", "choices": ["succeeded", "failed", "stopped"]},
     "next_action": {"type": "str", "default": ""},
 }
 
