@@ -58,12 +58,13 @@ class ActionModule(ActionBase):
         broken: list[t.Mapping[str, t.Any]] = []
         if closing:
             self._recap(report, run.directory)
-            broken = _run.broken(report["gates"]) if arguments["result"] == "succeeded" else []
+            broken = _run.broken(report["gates"]) if arguments["result"] in ("succeeded", "stopped") else []
         elif arguments["hold"]:
             broken = _run.broken(report["gates"])
             if broken:
                 run.append({"event": "stopping", "gate": broken[0]["id"], "node": broken[0]["node"]})
-        words = [_run.words(broken), *([_run.changes(run.events())] if arguments["hold"] else [])]
+        events = run.events()
+        words = [_run.words(broken), *([_run.changes(events)] if arguments["hold"] else [])]
         return {
             "changed": False,
             **({"failed": True, "msg": "\n".join(words)} if broken else {}),
@@ -71,6 +72,9 @@ class ActionModule(ActionBase):
             "run_directory": run.directory,
             "resumed": _run.resumed(run) if arguments["state"] == "started" else [],
             "result": report["run"]["result"],
+            "run": report["run"],
+            "phase": next((event["name"] for event in reversed(events) if event["event"] == "phase"), ""),
+            "changes": _run.changes(events),
             "findings": report["findings"],
             "remaining": _run.remaining(report["findings"]),
         }

@@ -102,6 +102,12 @@ options:
     default: ""
   controller:
     description: What the controller's part of this module found of those binaries. Not for users.
+  kubespray:
+    description:
+      - By node, what kubespray's own inventory says of the proxy's flag. Empty where the inventory is not kubespray's.
+      - C(extra_args) are the names in C(kube_kubeadm_apiserver_extra_args), C(feature_gates) the values in
+        C(kube_apiserver_feature_gates), C(needs_gate) whether the server's release has the gate off by default, and
+        C(peer_ca_file) what the flag is to be.
     type: dict
     default: {}
 """
@@ -126,6 +132,11 @@ kubelets:
   description: By node, the version of the kubelet that runs; none where no kubelets belong to the job.
   returned: always
   type: dict
+kubespray:
+  description: The lines that kubespray's own inventory lacks.
+  returned: always
+  type: list
+  elements: str
 gates:
   description: A verdict for each check.
   returned: always
@@ -143,6 +154,7 @@ from ansible_collections.mixedversion.kubernetes.plugins.module_utils import (
     _api,
     _etcd_flags,
     _gate,
+    _kubespray,
     _metrics,
     _preflight_cluster,
     _preflight_nodes,
@@ -417,6 +429,7 @@ def main() -> t.NoReturn:
                 "binaries_directory": {"type": "str", "default": ""},
                 "patches_directory": {"type": "str", "default": ""},
                 "controller": {"type": "dict", "default": {}},
+                "kubespray": {"type": "dict", "default": {}},
             },
         ),
         required_if=[("job", "upgrade", ["version"])],
@@ -446,6 +459,10 @@ def main() -> t.NoReturn:
         checks.update(_preflight_nodes.checks(params, document, server))
     gates = [gate for name, check in checks.items() for gate in guarded(name.partition("/")[0], check)]
     kubelets: dict[str, str] = {}
+        checks["disk_space"] = lambda: disk_space(params)
+    gates = [gate for gate_id, check in checks.items() for gate in guarded(gate_id, check)]
+    if params["kubespray"]:
+        gates += guarded("manifest_drift", lambda: _kubespray.gate(params["kubespray"], params["proxy_state"]))
     try:
         nodes = cluster.nodes if params["kubelets"] else []
         kubelets = running_kubelets(params, nodes)
@@ -454,8 +471,11 @@ def main() -> t.NoReturn:
         # The gates above have said what can't be read; without it nothing is planned.
         todo = {}
     # Blocking ones first: that is what a reader looks for.
-    gates.sort(key=lambda gate: (gate.verdict not in (_gate.FAILED, _gate.UNPROVEN), gate.severity != _gate.BLOCKING))
-    module.exit_json(changed=False, gates=[gate.dump() for gate in gates], work=todo, kubelets=kubelets)
+        checks.update(_preflight_nodes.checks(params, document, server))
+    gates = [gate for name, check in checks.items() for gate in guarded(name.partition("/")[0], check)]
+    if params["kubespray"]:
+        gates += guarded("manifest_drift", lambda: _kubespray.gate(params["kubespray"], params["proxy_state"]))
+    kubelets: dict[str, str] = {}
 
 
 if __name__ == "__main__":

@@ -80,6 +80,7 @@ options:
         it V(stopped) as well.
       - With V(succeeded) the task fails if a blocking gate of the run does not hold, which is how a run ends whose
         modules had the option C(defer).
+      - With V(stopped) the run ends where its user wanted it to, with something left to do, and nothing fails.
     type: str
     choices: [succeeded, stopped, failed]
   hold:
@@ -125,6 +126,22 @@ resumed:
   elements: str
 result:
   description: How the run stands.
+  returned: always
+  type: str
+run:
+  description: The part of the report that has this name, such as RV(run.failed_gate) and RV(run.next_action).
+  returned: always
+  type: dict
+  contains:
+    failed_gate: {description: Id of the gate that stopped the run., type: str, returned: always}
+    failed_node: {description: The node it was about., type: str, returned: always}
+    next_action: {description: What to do next., type: str, returned: always}
+phase:
+  description: The phase that began last.
+  returned: always
+  type: str
+changes:
+  description: What the run has changed so far, in one sentence.
   returned: always
   type: str
 findings:
