@@ -102,6 +102,8 @@ options:
     default: ""
   controller:
     description: What the controller's part of this module found of those binaries. Not for users.
+    type: dict
+    default: {}
   kubespray:
     description:
       - By node, what kubespray's own inventory says of the proxy's flag. Empty where the inventory is not kubespray's.
@@ -380,7 +382,7 @@ def work(params: Params, items: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, 
     return result
 
 
-def running_kubelets(params: Params, items: Items) -> dict[str, str]:
+def running_kubelets(params: Params, items: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, str]:
     """The version of each node's kubelet, as its Node tells it."""
     hostnames = {node["hostname"]: node["name"] for node in params["nodes"]}
     told = {
@@ -458,11 +460,9 @@ def main() -> t.NoReturn:
         checks["etcd_flags"] = lambda: etcd_flags(params, document)
         checks.update(_preflight_nodes.checks(params, document, server))
     gates = [gate for name, check in checks.items() for gate in guarded(name.partition("/")[0], check)]
-    kubelets: dict[str, str] = {}
-        checks["disk_space"] = lambda: disk_space(params)
-    gates = [gate for gate_id, check in checks.items() for gate in guarded(gate_id, check)]
     if params["kubespray"]:
         gates += guarded("manifest_drift", lambda: _kubespray.gate(params["kubespray"], params["proxy_state"]))
+    kubelets: dict[str, str] = {}
     try:
         nodes = cluster.nodes if params["kubelets"] else []
         kubelets = running_kubelets(params, nodes)
@@ -471,11 +471,11 @@ def main() -> t.NoReturn:
         # The gates above have said what can't be read; without it nothing is planned.
         todo = {}
     # Blocking ones first: that is what a reader looks for.
-        checks.update(_preflight_nodes.checks(params, document, server))
-    gates = [gate for name, check in checks.items() for gate in guarded(name.partition("/")[0], check)]
-    if params["kubespray"]:
-        gates += guarded("manifest_drift", lambda: _kubespray.gate(params["kubespray"], params["proxy_state"]))
-    kubelets: dict[str, str] = {}
+    gates.sort(key=lambda gate: (gate.verdict not in (_gate.FAILED, _gate.UNPROVEN), gate.severity != _gate.BLOCKING))
+    kubespray = _kubespray.lines(params["kubespray"]) if params["proxy_state"] == "present" else []
+    module.exit_json(
+        changed=False, gates=[gate.dump() for gate in gates], work=todo, kubelets=kubelets, kubespray=kubespray
+    )
 
 
 if __name__ == "__main__":
