@@ -217,7 +217,7 @@ class Reading:
     @property
     def unread(self) -> list[str]:
         """Why a server's own discovery is not known, a server at a time."""
-        unasked = [f"{p['name']}: {p['error'] or 'no address'}" for p in self.params["proxies"] if not p["address"]]
+        unasked = [p["error"] or f"{p['name']} has no address" for p in self.params["proxies"] if not p["address"]]
         return unasked + [words_of(answer) for answer in self.discovery.values() if isinstance(answer, _api.ApiError)]
 
     def ready_endpoints(self, service: str) -> int:
