@@ -513,11 +513,11 @@ def test_rights_that_suffice(recorded):
 @pytest.mark.parametrize(
     ("answer", "verdict", "words"),
     [
-        ((201, '{"status": {"allowed": true}}'), "passed", "5 rights to write, asked by access reviews"),
+        ((201, '{"status": {"allowed": true}}'), "passed", "9 rights to write, asked by access reviews"),
         (
             (201, '{"status": {"allowed": false}}'),
             "failed",
-            "update configmaps kubeadm-config in kube-system is missing",
+            "update configmaps in the API group core named kubeadm-config in the namespace kube-system is missing",
         ),
         ((403, "no"), "unproven", "403: no"),
     ],
