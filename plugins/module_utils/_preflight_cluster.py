@@ -217,7 +217,7 @@ class Reading:
     @property
     def unread(self) -> list[str]:
         """Why a server's own discovery is not known, a server at a time."""
-        unasked = [f"{p['name']}: {p['error'] or 'no address'}" for p in self.params["proxies"] if not p["address"]]
+        unasked = [p["error"] or f"{p['name']} has no address" for p in self.params["proxies"] if not p["address"]]
         return unasked + [words_of(answer) for answer in self.discovery.values() if isinstance(answer, _api.ApiError)]
 
     def ready_endpoints(self, service: str) -> int:
@@ -845,19 +845,23 @@ def rights(reading: Reading) -> _gate.Gate:
 
 
 GRANT = (
-    "Grant what docs/rbac has: reader.yaml to read, upgrade.yaml for what the job writes. What can't be known before "
-    "is found by requests_proxied once the versions differ."
+    "Grant what docs/rbac has: reader.yaml to read, upgrade.yaml for what the job writes, write-probes.yaml for "
+    "control_plane_write_probes. What can't be known before is found by requests_proxied once the versions differ."
 )
 
 
 def ask_writes(reading: Reading) -> tuple[list[str], list[str], str]:
-    """The job's own writes, by access reviews: what is refused, what could not be asked, and what was asked."""
+    """The job's own writes and its dry-run creates, by access reviews: refused, could not be asked, what was asked."""
     reviews = [
         {"namespace": "kube-system", "group": group, "resource": resource, "name": name, "verb": verb}
         for group, resource, name, verbs in WRITES
         if resource != "configmaps" or reading.params["driver"] == "kubeadm"
         for verb in verbs
     ]
+    for text in reading.difference.new:
+        group, version, resource = text.split("/")
+        # In every namespace, as which of these have one is not known yet.
+        reviews.append({"group": group, "version": version, "resource": resource, "verb": "create"})
     refused, could_not = [], []
     for attributes in reviews:
         body = {
@@ -866,7 +870,11 @@ def ask_writes(reading: Reading) -> tuple[list[str], list[str], str]:
             "spec": {"resourceAttributes": attributes},
         }
         answer = reading.endpoint.request("POST", ACCESS_REVIEWS, body=body)
-        what = f"{attributes['verb']} {attributes['resource']} {attributes['name']}".strip() + " in kube-system"
+        what = f"{attributes['verb']} {attributes['resource']} in the API group {attributes['group'] or 'core'}"
+        if attributes.get("name"):
+            what += f" named {attributes['name']}"
+        if attributes.get("namespace"):
+            what += f" in the namespace {attributes['namespace']}"
         if answer.status not in (200, 201):
             could_not.append(f"{what}: {answer.status}: {answer.words}")
         elif not answer.json()["status"].get("allowed"):

@@ -471,7 +471,10 @@ def main() -> t.NoReturn:
         # The gates above have said what can't be read; without it nothing is planned.
         todo = {}
     # Blocking ones first: that is what a reader looks for.
-    gates.sort(key=lambda gate: (gate.verdict not in (_gate.FAILED, _gate.UNPROVEN), gate.severity != _gate.BLOCKING))
+    bad = (_gate.FAILED, _gate.UNPROVEN)
+    gates.sort(
+        key=lambda gate: (gate.verdict not in bad, gate.severity != _gate.BLOCKING, gate.verdict != _gate.FAILED)
+    )
     kubespray = _kubespray.lines(params["kubespray"]) if params["proxy_state"] == "present" else []
     module.exit_json(
         changed=False, gates=[gate.dump() for gate in gates], work=todo, kubelets=kubelets, kubespray=kubespray

@@ -18,10 +18,9 @@ TARGET = _version.parse("v1.37.2")
 BOTH = {"kube-controller-manager": "v1.36.4", "kube-scheduler": "v1.36.4"}
 #: The service behind each of the recorded webhooks; nothing is there.
 SERVICE = "default/preflight-evidence"
-NOBODY = {}.get
 
 
-def params(target="v1.37.2", versions=("v1.36.4",), components=BOTH, **more):
+def params(target="v1.37.2", versions=("v1.36.4",), components=None, **more):
     return {
         "version": target,
         "driver": "kubeadm",
@@ -37,7 +36,7 @@ def params(target="v1.37.2", versions=("v1.36.4",), components=BOTH, **more):
             }
             for n, version in enumerate(versions, 1)
         ],
-        "nodes": [{"name": f"cp{n}", "hostname": f"cp{n}", "components": components} for n in range(1, 2)],
+        "nodes": [{"name": f"cp{n}", "hostname": f"cp{n}", "components": components or BOTH} for n in range(1, 2)],
         **more,
     }
 
@@ -399,7 +398,12 @@ class Cluster:
 
     def get(self, path, headers=None):
         self.asked.append(path)
-        return self.documents[path.partition("?")[0]]
+        # A list of what one server alone serves is not to be answered by another.
+        assert "limit=" not in path or headers["x-kubernetes-peer-proxied"] == "true"
+        found = self.documents[path.partition("?")[0]]
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     def request(self, method, path, headers=None, body=None):
         self.asked.append(f"{method} {path}")
@@ -450,6 +454,28 @@ def test_objects_that_stay_under_another_version_are_not_asked_for(recorded):
     assert cluster.asked == ["/apis"]
 
 
+def test_a_server_that_can_t_be_read_proves_nothing(recorded):
+    refused = _api.ApiError("cp1", "/apis", 0, "no answer from 10.0.0.1:6443: refused")
+    given, dummy = reading(recorded, {"/apis": refused})
+    for judge in (_preflight_cluster.removed_apis, _preflight_cluster.rights):
+        gate = judge(given)
+        assert gate.verdict == "unproven"
+        assert "no answer from 10.0.0.1:6443" in gate.observed
+    given.params["proxies"].append({**given.params["proxies"][0], "name": "cp2", "address": "", "error": "cp2: gone"})
+    assert "cp2: gone" in _preflight_cluster.removed_apis(given).observed
+
+
+def test_endpoints_that_do_not_say_that_they_are_not_ready_are(recorded):
+    slices = [
+        {"endpoints": [{"conditions": {"ready": False}}, {"conditions": {"ready": True}}, {}]},
+        {"endpoints": None},
+    ]
+    path = _preflight_cluster.SLICES.format("default", "hook").partition("?")[0]
+    given, cluster = reading(recorded, {path: {"items": slices}})
+    assert [given.ready_endpoints("default/hook") for dummy in range(2)] == [2, 2]
+    assert len(cluster.asked) == 1
+
+
 def test_a_target_without_a_table_proves_nothing(recorded):
     given, dummy = reading(recorded, version="v1.37.2", target="v1.38.0")
     gate = _preflight_cluster.removed_apis(given)
@@ -487,11 +513,11 @@ def test_rights_that_suffice(recorded):
 @pytest.mark.parametrize(
     ("answer", "verdict", "words"),
     [
-        ((201, '{"status": {"allowed": true}}'), "passed", "5 rights to write, asked by access reviews"),
+        ((201, '{"status": {"allowed": true}}'), "passed", "9 rights to write, asked by access reviews"),
         (
             (201, '{"status": {"allowed": false}}'),
             "failed",
-            "update configmaps kubeadm-config in kube-system is missing",
+            "update configmaps in the API group core named kubeadm-config in the namespace kube-system is missing",
         ),
         ((403, "no"), "unproven", "403: no"),
     ],
