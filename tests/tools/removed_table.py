@@ -34,9 +34,9 @@ LISTED = re.compile(r"^\s+(?:-\w, )?--([\w.-]+)", re.MULTILINE)
 HEADER = '''# SPDX-FileCopyrightText: The mixedversion.kubernetes authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Not for use outside of this collection.
-"""What a minor's components no longer take that those of the minor before took. Written by tests/tools/removed_table.py.
+"""What a minor's components no longer take that those of the minor before took.
 
-Asked of {versions}.
+Written by tests/tools/removed_table.py; asked of {versions}.
 """
 
 from __future__ import annotations
