@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: The mixedversion.kubernetes authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Not for use outside of this collection.
-"""What a minor's components no longer take that those of the minor before took. Written by tests/tools/removed_table.
+"""What a minor's components no longer take that those of the minor before took.
 
-Asked of v1.35.4, v1.36.4, v1.37.2.
+Written by tests/tools/removed_table.py; asked of v1.35.4, v1.36.4, v1.37.2.
 """
 
 from __future__ import annotations

@@ -49,12 +49,10 @@ def test_gates_of_flags_add_up():
 def test_a_manifest_tells_flags_without_their_values(recorded, monkeypatch):
     texts = {"kube-controller-manager": recorded("kube-controller-manager.yaml")}
     monkeypatch.setattr(_node_facts, "text_of", lambda path: texts.get(path.rpartition("/")[2].partition(".")[0], ""))
-    (found,) = _node_facts.manifests().items()
-    name, manifest = found
-    assert (name, manifest["image"]) == (
-        "kube-controller-manager",
-        "registry.k8s.io/kube-controller-manager:v1.35.4",
-    )
+    found = _node_facts.manifests()
+    assert list(found) == ["kube-controller-manager"]
+    manifest = found["kube-controller-manager"]
+    assert manifest["image"] == "registry.k8s.io/kube-controller-manager:v1.35.4"
     assert manifest["flags"]["cluster-name"] == _node_facts.fingerprint("kubernetes")
     assert "kubernetes" not in manifest["flags"].values()
     assert "/usr/libexec/kubernetes/kubelet-plugins/volume/exec" in manifest["paths"]

@@ -1,9 +1,8 @@
-#!/usr/bin/env python3
 # SPDX-FileCopyrightText: The mixedversion.kubernetes authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Write plugins/module_utils/_removed.py: what each minor's components no longer take, asked of the real binaries.
 
-usage: removed_table SOURCES BINARIES [BINARIES ...]
+usage: removed_table.py SOURCES BINARIES [BINARIES ...]
   SOURCES   Go's module cache, with k8s.io/kubernetes of the versions asked: names to ask about, deprecated ones too
   BINARIES  a folder a version, called by it: one patch of each minor, one minor after the other; several of one version
             may be given, so that kube-proxy may lie elsewhere
@@ -35,9 +34,9 @@ LISTED = re.compile(r"^\s+(?:-\w, )?--([\w.-]+)", re.MULTILINE)
 HEADER = '''# SPDX-FileCopyrightText: The mixedversion.kubernetes authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Not for use outside of this collection.
-"""What a minor's components no longer take that those of the minor before took. Written by tests/tools/removed_table.
+"""What a minor's components no longer take that those of the minor before took.
 
-Asked of {versions}.
+Written by tests/tools/removed_table.py; asked of {versions}.
 """
 
 from __future__ import annotations
