@@ -22,6 +22,9 @@ _TEMPLATE = """\
 {{ row("from, to", cluster.version_before ~ " to " ~ cluster.version_target) }}
 {% endif %}
 {{ row("started, finished", run.started ~ ", " ~ (run.finished or "not yet")) }}
+{% if run.plan_hash %}
+{{ row("plan", run.plan_hash) }}
+{% endif %}
 {% if run.failed_gate %}
 {{ row("failed gate", run.failed_gate ~ (" on " ~ run.failed_node if run.failed_node else "")) }}
 {% endif %}

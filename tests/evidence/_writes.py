@@ -33,8 +33,7 @@ class Written:
 
     @property
     def nothing(self) -> bool:
-        # Without a request of a user the log, or the look into it, would be at fault.
-        return not self.files and not self.verbs and self.requests > 0 and self.looked_at > 0
+        return self.looked_at > 0 and not self.files and not self.verbs
 
     def __str__(self) -> str:
         shown = [*self.files[:3], *self.verbs[:3]]
