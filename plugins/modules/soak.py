@@ -162,7 +162,7 @@ def main() -> t.NoReturn:
         node=params["node"],
         verdict=_gate.PASSED if waited.sample.passed else _gate.FAILED,
         observed=waited.sample.progress,
-        expected=f"for {params['seconds']:.0f} s every server ready, the same process, and knowing what its peers serve",
+        expected=f"for {params['seconds']:.0f} s every server ready, the same process, knowing what its peers serve",
         next_action="Read the log of the server named, mend it and start the playbook again; it goes on with the next "
         "node.",
         elapsed_seconds=waited.elapsed_seconds,
