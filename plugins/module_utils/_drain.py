@@ -191,7 +191,7 @@ class Drainer:
         self._server = server
         self._params = params
         self._dry_run = dry_run
-        self.memory: dict[str, t.Any] = {"evicted": [], "retry": {}, "held": {}, "cordoned": None, "ours": False}
+        self.memory: dict[str, t.Any] = {"pods": None, "ours": False, "evicted": [], "retry": {}, "held": {}}
         self.memory.update((params["slice"] or {}).get("memory") or {})
 
     def pods(self, node: Node) -> Sorted:
@@ -205,20 +205,25 @@ class Drainer:
         try:
             node = node_of(self._server, self._params["hostname"])
             pods = self.pods(node)
-            if pods.refused:
-                return _gate.Sample(False, "; ".join(pods.refused), final=True)
-            if self.memory["cordoned"] is None:
-                changed, node = set_schedulable(self._server, node, False, self._params["holder"], self._dry_run)
-                self.memory["cordoned"] = changed
-            self.memory["ours"] = bool(cordoned_by(node))
+            if self.memory["pods"] is None:
+                if pods.refused:
+                    return _gate.Sample(False, "; ".join(pods.refused), final=True)
+                if self._dry_run:
+                    words = f"{len(pods.evict)} pods to evict; left alone: {pods.left_words}"
+                    return _gate.Sample(True, words, final=True)
+                dummy, node = set_schedulable(self._server, node, False, self._params["holder"], False)
+                self.memory["ours"] = bool(cordoned_by(node))
+                pods = self.pods(node)
+                self.memory["pods"] = [pod["metadata"]["uid"] for pod in pods.evict]
         except _api.ApiError as error:
             words = f"{error.server}: {_rights.explain(error.words)}" if error.status == 403 else str(error)
             return _gate.Sample(False, words, final=error.status == 403)
-        if self._dry_run:
-            return _gate.Sample(True, f"{len(pods.evict)} pods to evict; left alone: {pods.left_words}", final=True)
-        return self._work(pods)
+        # What comes to a cordoned node goes around the scheduler, and would come again: it is not waited for.
+        came = len(pods.evict)
+        pods.evict = [pod for pod in pods.evict if pod["metadata"]["uid"] in self.memory["pods"]]
+        return self._work(pods, came - len(pods.evict))
 
-    def _work(self, pods: Sorted) -> _gate.Sample:
+    def _work(self, pods: Sorted, came: int) -> _gate.Sample:
         evicted, retry, held = self.memory["evicted"], self.memory["retry"], self.memory["held"]
         for pod in pods.evict:
             uid = pod["metadata"]["uid"]
@@ -239,6 +244,8 @@ class Drainer:
             del held[uid]
         gone = len(set(evicted) - there)
         if not there:
+            if came:
+                pods.left["that came since"] = came
             return _gate.Sample(True, f"{gone} pods evicted; left alone: {pods.left_words}", final=True)
         ending = len(there) - len(held)
         return _gate.Sample(

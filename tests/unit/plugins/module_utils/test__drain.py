@@ -76,10 +76,10 @@ def test_a_budget_is_named_and_its_time_heeded(recorded):
         (429, "too many requests", False, 5.0, "too many requests"),
         (
             403,
-            'User "x" cannot create resource "pods/eviction" in API group "" in the namespace "default"',
+            'User "x" cannot create resource "pods/eviction" in API group "" in the namespace "shop"',
             False,
             0.0,
-            "the right to create pods/eviction in the API group core in the namespace default is missing for the user x",
+            "the right to create pods/eviction in the API group core in the namespace shop is missing for the user x",
         ),
         (403, "denied by a webhook", False, 5.0, "denied by a webhook"),
         (
