@@ -14,7 +14,9 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 READS = {"get", "list", "watch"}
 #: What a module does without where a reader may not, as it shows more than a reader need see; and what it only creates.
-NOT_A_READER_S = {"/api/v1/pods", "/api/v1/namespaces/kube-system/pods"}
+NOT_A_READER_S = {"/api/v1/pods", "/api/v1/namespaces/kube-system/pods", "/api/v1/namespaces/*/pods/*/eviction"}
+#: What a source asks for that only who drains uses.
+ALSO = {"_drain.py": "drain.yaml"}
 #: What a server serves outside of resources and would be asked for.
 DOCUMENTS = {"/api", "/apis", "/flagz", "/livez", "/metrics", "/readyz", "/statusz", "/version"}
 
@@ -24,7 +26,7 @@ def roles(name: str) -> list[dict]:
     return list(document.get("items", [document]))
 
 
-ALL = [role for name in ("reader.yaml", "upgrade.yaml", "write-probes.yaml") for role in roles(name)]
+ALL = [role for name in ("reader.yaml", "upgrade.yaml", "write-probes.yaml", "drain.yaml") for role in roles(name)]
 RULES = [rule for role in ALL for rule in role["rules"]]
 
 
@@ -50,11 +52,12 @@ def paths() -> dict[str, str]:
     return found
 
 
-def granted(path: str) -> bool:
-    """Whether the reader may get or list *path*, in kube-system where it is namespaced."""
+def granted(path: str, *more: str) -> bool:
+    """Whether the reader, with *more* roles, may get or list *path*, in kube-system where it is namespaced."""
+    readers = [role for name in ("reader.yaml", *more) for role in roles(name)]
     segments = path.strip("/").split("/")
     if len(segments) == 1:
-        return any(path in rule.get("nonResourceURLs", ()) for role in roles("reader.yaml") for rule in role["rules"])
+        return any(path in rule.get("nonResourceURLs", ()) for role in readers for rule in role["rules"])
     group, rest = ("", segments[2:]) if segments[0] == "api" else (segments[1], segments[3:])
     if not rest or (rest[-1] == "*" and group == "*"):
         # A document of discovery, or a resource known at run time only: of which groups, other tests here tell.
@@ -62,7 +65,7 @@ def granted(path: str) -> bool:
     if rest[0] == "namespaces" and len(rest) > 2:
         rest = rest[2:]
     name = rest[1] if len(rest) > 1 else ""
-    for role in roles("reader.yaml"):
+    for role in readers:
         for rule in role["rules"]:
             if group in rule.get("apiGroups", ()) and ({rest[0], "*"} & set(rule["resources"])):
                 names = rule.get("resourceNames")
@@ -78,7 +81,8 @@ def test_the_sources_are_read():
 
 @pytest.mark.parametrize("path", sorted(set(paths()) - NOT_A_READER_S))
 def test_what_a_module_reads_is_granted(path):
-    assert granted(path), f"{path}, read in {paths()[path]}"
+    source = paths()[path]
+    assert granted(path, *filter(None, [ALSO.get(source)])), f"{path}, read in {source}"
 
 
 def test_what_no_module_reads_is_not_granted():
