@@ -244,7 +244,7 @@ def _kubelet(facts: Facts, node: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         {
             "what": "API server and etcd member",
             "why": "a kubelet may start its static pods anew",
-            "whole": len(facts["proxies"]) == 1,
+            "whole": len(facts["proxies"]) == 1 or any(away["whole"] for away in _member_away(facts, node)),
         }
     ]
     # The kubelet that runs, not the file: that one may be the target's already.
