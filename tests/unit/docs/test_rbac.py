@@ -55,7 +55,7 @@ def paths(drain: bool = False) -> dict[str, str]:
 
 
 def granted(path: str, file: str = "reader.yaml") -> bool:
-    """Whether the reader, or whom another file is for, may get or list *path*, in kube-system where it is namespaced."""
+    """Whether the reader, or whom another *file* is for, may get or list *path*, in kube-system if it is namespaced."""
     of = roles(file)
     segments = path.strip("/").split("/")
     if len(segments) == 1:
