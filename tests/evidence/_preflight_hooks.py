@@ -130,7 +130,7 @@ def stop_after_one(lab: Lab, results: Results, hooks: Hooks) -> list[str]:
         "hooks/stop_after",
         f"exit code 0, stopped; at the target: {order[0]}; left: {', '.join(order[1:])}",
         f"{result(run)}; at the target: {', '.join(done)}; left: "
-        f"{action.partition('the control plane of ')[2].partition(', the kubelet')[0]}",
+        f"{action.partition('the control plane of ')[2].partition('. Start')[0]}",
     )
     steps = [(point, node) for point, phase, node, _r, _g in hooks.seen if phase == "control plane"]
     results.case("hooks/order", [("before_node", order[0]), ("after_node", order[0]), ("after_node", order[0])], steps)

@@ -14,9 +14,7 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 READS = {"get", "list", "watch"}
 #: What a module does without where a reader may not, as it shows more than a reader need see; and what it only creates.
-NOT_A_READER_S = {"/api/v1/pods", "/api/v1/namespaces/kube-system/pods", "/api/v1/namespaces/*/pods/*/eviction"}
-#: What a source asks for that only who drains uses.
-ALSO = {"_drain.py": "drain.yaml"}
+NOT_A_READER_S = {"/api/v1/pods", "/api/v1/namespaces/kube-system/pods"}
 #: What a server serves outside of resources and would be asked for.
 DOCUMENTS = {"/api", "/apis", "/flagz", "/livez", "/metrics", "/readyz", "/statusz", "/version"}
 
@@ -40,11 +38,17 @@ def texts(tree: ast.AST) -> Iterator[str]:
             yield node.value
 
 
-def paths() -> dict[str, str]:
-    """Every path of the API that the modules' sources spell out, and where."""
+#: What a drain asks for has a role of its own.
+DRAIN = {"_drain.py", "drain.py"}
+
+
+def paths(drain: bool = False) -> dict[str, str]:
+    """Every path of the API that the modules' sources spell out, and where; those of a drain, or all others."""
     found = {}
     for folder in ("modules", "module_utils"):
         for file in (ROOT / "plugins" / folder).glob("*.py"):
+            if (file.name in DRAIN) != drain:
+                continue
             for text in texts(ast.parse(file.read_text(encoding="utf-8"))):
                 path = text.partition("?")[0]
                 if path in DOCUMENTS or path.startswith(("/api/v1", "/apis/")):
@@ -52,25 +56,25 @@ def paths() -> dict[str, str]:
     return found
 
 
-def granted(path: str, *more: str) -> bool:
-    """Whether the reader, with *more* roles, may get or list *path*, in kube-system where it is namespaced."""
-    readers = [role for name in ("reader.yaml", *more) for role in roles(name)]
+def granted(path: str, file: str = "reader.yaml") -> bool:
+    """Whether the reader, or whom another *file* is for, may get or list *path*, in kube-system if it is namespaced."""
+    of = roles(file)
     segments = path.strip("/").split("/")
     if len(segments) == 1:
-        return any(path in rule.get("nonResourceURLs", ()) for role in readers for rule in role["rules"])
+        return any(path in rule.get("nonResourceURLs", ()) for role in of for rule in role["rules"])
     group, rest = ("", segments[2:]) if segments[0] == "api" else (segments[1], segments[3:])
     if not rest or (rest[-1] == "*" and group == "*"):
         # A document of discovery, or a resource known at run time only: of which groups, other tests here tell.
         return True
     if rest[0] == "namespaces" and len(rest) > 2:
         rest = rest[2:]
-    name = rest[1] if len(rest) > 1 else ""
-    for role in readers:
+    named = rest[1] if len(rest) > 1 else ""
+    for role in of:
         for rule in role["rules"]:
             if group in rule.get("apiGroups", ()) and ({rest[0], "*"} & set(rule["resources"])):
                 names = rule.get("resourceNames")
-                verb = "get" if name else "list"
-                if verb in rule["verbs"] and (not names or name in names):
+                verb = "get" if named else "list"
+                if verb in rule["verbs"] and (not names or named in names):
                     return True
     return False
 
@@ -81,8 +85,17 @@ def test_the_sources_are_read():
 
 @pytest.mark.parametrize("path", sorted(set(paths()) - NOT_A_READER_S))
 def test_what_a_module_reads_is_granted(path):
-    source = paths()[path]
-    assert granted(path, *filter(None, [ALSO.get(source)])), f"{path}, read in {source}"
+    assert granted(path), f"{path}, read in {paths()[path]}"
+
+
+@pytest.mark.parametrize("path", sorted(paths(drain=True)))
+def test_what_a_drain_asks_for_is_granted(path):
+    if path.endswith("/eviction"):
+        assert {"apiGroups": [""], "resources": ["pods/eviction"], "verbs": ["create"]} in roles("drain.yaml")[0][
+            "rules"
+        ]
+    else:
+        assert granted(path, "drain.yaml"), path
 
 
 def test_what_no_module_reads_is_not_granted():
