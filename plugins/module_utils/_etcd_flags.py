@@ -13,6 +13,13 @@ import dataclasses
 import re
 import typing as t
 
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _version
+
+#: etcd's own upgrade guide to 3.7 wants every member at this or later first.
+BEFORE_3_7 = _version.parse("3.6.11")
+#: kubeadm from this release on brings etcd 3.7.
+RELEASE_WITH_3_7 = (1, 37)
+
 FLAG = "flag"
 ENVIRONMENT = "environment"
 FILE = "file"

@@ -19,6 +19,7 @@ import urllib.parse
 
 from ansible_collections.mixedversion.kubernetes.plugins.module_utils import (
     _api,
+    _etcd_flags,
     _gate,
     _node_facts,
     _proxy,
@@ -194,11 +195,15 @@ def configuration(document: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
 
 def extra_arguments(config: t.Mapping[str, t.Any]) -> dict[str, dict[str, str]]:
     """By static pod its extraArgs: a list of names and values, up to v1beta3 a map."""
-    found = {}
+    found: dict[str, dict[str, str]] = {}
     for component, part in parts(config).items():
         extra = part.get("extraArgs") or {}
         pairs = [(item["name"], item["value"]) for item in extra] if isinstance(extra, list) else extra.items()
         found[component] = {str(name): str(value) for name, value in pairs}
+        # Of feature gates each occurrence adds to those before, of other flags the last one wins.
+        gates = [str(value) for name, value in pairs if name == "feature-gates"]
+        if gates:
+            found[component]["feature-gates"] = ",".join(gates)
     return found
 
 
@@ -229,9 +234,18 @@ def settings(params: Params, extra: t.Mapping[str, t.Mapping[str, str]]) -> Give
 
 def oldest(params: Params, component: str) -> str:
     """The oldest version of a component on the nodes; that of the oldest server where none is known."""
-    known = [node["components"].get(component) for node in params["nodes"]]
-    known = [version for version in known if version] or [p["version"] for p in params["proxies"] if p["version"]]
-    return str(min(known, key=_version.parse))
+    found = [number(node["components"].get(component, "")) for node in params["nodes"]]
+    known = [version for version in found if version]
+    known = known or [_version.parse(proxy["version"]) for proxy in params["proxies"] if proxy["version"]]
+    return str(min(known))
+
+
+def number(text: str) -> _version.Version | None:
+    """A version; none if it is none, as the tag of an image may be anything."""
+    try:
+        return _version.parse(text)
+    except ValueError:
+        return None
 
 
 def answers(params: Params, component: str) -> list[t.Mapping[str, t.Any]]:
@@ -525,6 +539,10 @@ def needed_images(params: Params, config: t.Mapping[str, t.Any]) -> list[str]:
     local = (config.get("etcd") or {}).get("local")
     if local is not None and (local.get("imageTag") or "etcd" in tags):
         needed.append(f"{local.get('imageRepository') or repository}/etcd:{local.get('imageTag') or tags['etcd']}")
+    members = [number(node["components"].get("etcd", "")) for node in params["nodes"]]
+    old = any(version and version < _etcd_flags.BEFORE_3_7 for version in members)
+    if old and params["etcd_step_image"] and hop(params) and target[:2] >= _etcd_flags.RELEASE_WITH_3_7:
+        needed.append(params["etcd_step_image"])
     return needed
 
 

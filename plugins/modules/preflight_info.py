@@ -163,10 +163,8 @@ from ansible_collections.mixedversion.kubernetes.plugins.module_utils import (
     _version,
 )
 
-#: etcd's own upgrade guide to 3.7 wants every member at this or later first.
-ETCD_BEFORE_3_7 = _version.parse("3.6.11")
-#: kubeadm from this release on brings etcd 3.7.
-RELEASE_WITH_ETCD_3_7 = (1, 37)
+ETCD_BEFORE_3_7 = _etcd_flags.BEFORE_3_7
+RELEASE_WITH_ETCD_3_7 = _etcd_flags.RELEASE_WITH_3_7
 
 #: The gate is alpha, and the proxy works as it does later.
 RELEASE_WITH_ALPHA_GATE = (1, 35)

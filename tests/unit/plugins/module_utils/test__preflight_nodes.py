@@ -131,6 +131,19 @@ def test_gates_in_kubeadm_config_are_the_targets_too():
     assert gate.observed == "kubeadm-config: kube-controller-manager: SidecarContainers=true (removed in 1.37)"
 
 
+def test_feature_gates_that_are_given_twice_add_up():
+    pairs = [{"name": "feature-gates", "value": value} for value in ("SidecarContainers=true", "OpenAPIEnums=true")]
+    gate = _preflight_nodes.feature_gates(params(node()), config(scheduler={"extraArgs": pairs}))
+    assert gate.observed == "kubeadm-config: kube-scheduler: SidecarContainers=true (removed in 1.37)"
+
+
+def test_an_image_whose_tag_is_no_version_breaks_no_check():
+    gate = _preflight_nodes.feature_gates(
+        params(node(**runs({"SidecarContainers": "true"}, version="latest"))), config()
+    )
+    assert (gate.verdict, "removed in 1.37" in gate.observed) == ("failed", True)
+
+
 @pytest.mark.parametrize(
     ("facts", "more", "verdict", "words"),
     [
@@ -366,6 +379,21 @@ def test_images_as_kubeadm_config_names_them():
     assert "mirror.example.org/k8s/kube-scheduler:v1.37.2" in needed
     external = _preflight_nodes.needed_images(params(node()), {"etcd": {"external": {}}})
     assert not any("/etcd:" in image for image in external)
+
+
+@pytest.mark.parametrize(
+    ("etcd", "target", "step", "needed"),
+    [
+        ("3.6.8", "v1.37.2", STEP_IMAGE, True),
+        ("3.6.8", "v1.37.2", "", False),
+        ("3.6.11", "v1.37.2", STEP_IMAGE, False),
+        ("3.6.8", "v1.36.9", STEP_IMAGE, False),
+        ("", "v1.37.2", STEP_IMAGE, False),
+    ],
+)
+def test_the_image_that_etcd_is_stepped_by(etcd, target, step, needed):
+    given = params(node(components={"etcd": etcd}), version=target, etcd_step_image=step)
+    assert (STEP_IMAGE in _preflight_nodes.needed_images(given, {"etcd": {"local": {}}})) is needed
 
 
 def test_images_of_a_target_that_nobody_knows():
