@@ -30,11 +30,13 @@ _SECRETS = (
 )
 
 
-def without_secrets(text: str) -> str:
-    """A diff of manifests, without what may be secret in them."""
+def kubeadm_diff(said: t.Mapping[str, str]) -> dict[str, str]:
+    """What kubeadm upgrade diff printed on a node, without its chatter and what may be secret in manifests."""
+    text = "\n".join(line for line in said["text"].splitlines() if not line.startswith("[upgrade/"))
     for pattern, instead in _SECRETS:
         text = pattern.sub(instead, text)
-    return text.strip()
+    text = text.strip()
+    return {"node": said["node"], "text": text, "reason": said["reason"] or ("" if text else "no difference")}
 
 
 def obstacles(events: t.Sequence[_run.Event]) -> list[_run.Event]:
@@ -112,10 +114,7 @@ def make(arguments: t.Mapping[str, t.Any], run: _run.Run) -> _plan.Plan:
             "new": list(proxied.get("new", [])),
             "removed": list(proxied.get("removed", [])),
         },
-        kubeadm_diff=[
-            {"node": diff["node"], "text": without_secrets(diff["text"]), "reason": diff["reason"]}
-            for diff in arguments["kubeadm_diffs"]
-        ],
+        kubeadm_diff=[kubeadm_diff(said) for said in arguments["kubeadm_diffs"]],
     )
     return plan
 

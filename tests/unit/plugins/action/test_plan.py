@@ -96,6 +96,14 @@ def test_the_whole_plan_is_as_the_schema_has_it(runs):
         assert "the whole api" in text.lower()
 
 
+def test_kubeadms_diff_without_its_chatter(recorded):
+    found = action.kubeadm_diff({"node": "cp1", "text": recorded("kubeadm-upgrade-diff-v1.37.2.txt"), "reason": ""})
+    assert found["text"].startswith("--- /etc/kubernetes/manifests/")
+    assert found["text"].count("+++ new manifest") == 3
+    assert "upload-config" not in found["text"]
+    assert action.kubeadm_diff({"node": "cp1", "text": "[upgrade/diff] x\n", "reason": ""})["reason"] == "no difference"
+
+
 def test_a_warning_alone_blocks_nothing(runs):
     plan = action.make(arguments(), runs(gate("webhooks", "unproven", "warning")))
     assert (plan["state"], len(plan["obstacles"])) == ("ready", 1)
