@@ -85,6 +85,12 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _api, _drain, _gate, _rights
 
+RIGHT = "Give the kubeconfig's user the rights in docs/rbac/drain.yaml, then start the playbook again."
+POD = (
+    "Give the budget room, move or delete the pod named, or set control_plane_drain_timeout, "
+    "control_plane_drain_delete_emptydir_data or control_plane_drain_force; then start the playbook again."
+)
+
 
 def put_back(server: _api.Server, hostname: str) -> str:
     """Take a Node back into service whose drain failed; in words."""
@@ -141,8 +147,7 @@ def main() -> t.NoReturn:
         observed=observed,
         expected="every pod but static ones and those of DaemonSets can be evicted"
         + (f" within {params['timeout']:.0f} s" if waited.timed_out else ""),
-        next_action="Give the budget room, move or delete the pod named, or set control_plane_drain_timeout, "
-        "control_plane_drain_delete_emptydir_data or control_plane_drain_force; then start the playbook again.",
+        next_action=RIGHT if "the right to " in observed else POD,
         elapsed_seconds=waited.elapsed_seconds,
         samples=waited.samples,
     )
