@@ -92,7 +92,7 @@ def kubeadm(path: pathlib.Path) -> tuple[dict[str, str], str]:
     version = run(str(path), "version", "-o", "short").strip()
     lines = run(str(path), "config", "images", "list", "--kubernetes-version", version).split()
     names = (line.rpartition("/")[2].partition(":") for line in lines)
-    return {name: tag for name, _, tag in names if name in ("etcd", "pause")}, version
+    return {name: tag for name, dummy, tag in names if name in ("etcd", "pause")}, version
 
 
 def kubeadm_gates(sources: pathlib.Path, version: str) -> set[str]:
