@@ -88,11 +88,11 @@ def flags(path: pathlib.Path, names: set[str]) -> set[str]:
 
 
 def kubeadm(path: pathlib.Path) -> tuple[dict[str, str], str]:
-    """The versions of the images that are not the components' own, and the default configuration's API."""
+    """The tags of the images that are not the components' own, and the version that kubeadm tells of itself."""
     version = run(str(path), "version", "-o", "short").strip()
     lines = run(str(path), "config", "images", "list", "--kubernetes-version", version).split()
     names = (line.rpartition("/")[2].partition(":") for line in lines)
-    return {name: tag for name, _, tag in names if name in ("etcd", "pause")}, version
+    return {name: tag for name, dummy, tag in names if name in ("etcd", "pause")}, version
 
 
 def kubeadm_gates(sources: pathlib.Path, version: str) -> set[str]:
