@@ -86,6 +86,12 @@ def test_a_failed_report_names_gate_node_and_action(events):
     assert run["next_action"] == "Mend it."
 
 
+def test_a_run_that_was_to_stop_failed_at_no_gate(events):
+    finished = at(12, "run_finished", result="stopped", node="", next_action="Go on.")
+    run = check(_run.build(ID, [*events, finished]))["run"]
+    assert (run["result"], run["failed_gate"], run["next_action"]) == ("stopped", None, "Go on.")
+
+
 def test_a_warning_fails_nothing(events):
     events += [gate(10, "clock_skew", "failed", severity="warning"), at(12, "run_finished", result="succeeded")]
     run = check(_run.build(ID, events))["run"]
