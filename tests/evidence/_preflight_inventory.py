@@ -264,7 +264,7 @@ def bastion(lab: Lab, results: Results, scratch: str) -> None:
     balancer = lab.client.server.partition(":")[0]
     results.case(
         "inventory/bastion",
-        f"exit code 0; nodes reached and servers asked from {lab.hosts[first]} (or {balancer}) only; proxied reads proven",
+        f"exit code 0; nodes reached, servers asked from {lab.hosts[first]} (or {balancer}) only; proxied reads proven",
         f"exit code {run.code}; nodes reached {'through it' if through else came.strip()[-80:]}; servers asked from "
         f"{', '.join(sorted(asked)) or 'nowhere'}; {len(proven)} reads proven",
         run.code == 0 and through and lab.hosts[first] in asked <= {lab.hosts[first], balancer} and bool(proven),
