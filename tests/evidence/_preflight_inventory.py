@@ -262,12 +262,13 @@ def bastion(lab: Lab, results: Results, scratch: str) -> None:
     through = f"from {lab.hosts[first]} " in came
     # Leases are listed where the bastion's kubeconfig leads: through the load balancer, under its own address.
     balancer = lab.client.server.partition(":")[0]
+    only = asked <= {lab.hosts[first], balancer} and lab.hosts[first] in asked
     results.case(
         "inventory/bastion",
         f"exit code 0; nodes reached, servers asked from {lab.hosts[first]} (or {balancer}) only; proxied reads proven",
         f"exit code {run.code}; nodes reached {'through it' if through else came.strip()[-80:]}; servers asked from "
         f"{', '.join(sorted(asked)) or 'nowhere'}; {len(proven)} reads proven",
-        run.code == 0 and through and lab.hosts[first] in asked <= {lab.hosts[first], balancer} and bool(proven),
+        run.code == 0 and bool(through and only and proven),
     )
 
 
