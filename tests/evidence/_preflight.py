@@ -25,3 +25,5 @@ class Case:
     driver: str = "systemd"
     #: `-e` for the playbook.
     variables: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    #: The verdict after mending, where a lab can't have it passed.
+    after: str = "passed"
