@@ -10,7 +10,7 @@ import re
 import subprocess
 import typing as t
 
-from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _refused, _version
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _gate, _refused, _version
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _causes, _evidence, _run, _x509
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils._gate_action import GateAction
 
@@ -27,19 +27,14 @@ OTHER_IMAGES = ("etcd", "pause")
 
 def gate(id_: str, troubles: t.Sequence[str], severity: str = "blocking", **words: str) -> dict[str, t.Any]:
     """A verdict, shaped as the modules' are."""
-    return {
-        "id": id_,
-        "node": "",
-        "peer": "",
-        "severity": severity,
-        "verdict": "failed" if troubles else "passed",
-        "observed": "; ".join(troubles) or words["fine"],
-        "expected": words["expected"],
-        "next_action": words["next_action"],
-        "reason": "",
-        "elapsed_seconds": 0.0,
-        "samples": 1,
-    }
+    return _gate.Gate(
+        id=id_,
+        verdict=_gate.FAILED if troubles else _gate.PASSED,
+        observed="; ".join(troubles) or words["fine"],
+        expected=words["expected"],
+        next_action=words["next_action"],
+        severity=severity,
+    ).dump()
 
 
 def heeded(found: t.Mapping[str, str], node: t.Mapping[str, t.Any]) -> bool:
@@ -173,4 +168,6 @@ class ActionModule(GateAction):
             gates.append(clock_skew(arguments["nodes"], now))
         result["gates"] += gates
         # Blocking ones first: that is what a reader looks for.
-        result["gates"].sort(key=lambda one: (one["verdict"] in _run.HOLDS, one["severity"] != "blocking"))
+        result["gates"].sort(
+            key=lambda one: (one["verdict"] in _run.HOLDS, one["severity"] != "blocking", one["verdict"] != "failed")
+        )

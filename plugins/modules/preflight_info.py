@@ -279,16 +279,6 @@ def etcd_version(params: Params) -> _gate.Gate:
     return gate
 
 
-def configured_etcd_flags(document: t.Mapping[str, t.Any]) -> list[str]:
-    """Names of etcd's extra arguments in kubeadm-config: a list of names and values, up to v1beta3 a map."""
-    # It comes with the client; a node, where other modules run, has none.
-    import yaml
-
-    configuration = yaml.safe_load(document.get("data", {}).get("ClusterConfiguration", "")) or {}
-    extra = ((configuration.get("etcd") or {}).get("local") or {}).get("extraArgs") or {}
-    return [item["name"] for item in extra] if isinstance(extra, list) else list(extra)
-
-
 def etcd_flags(params: Params, document: t.Callable[[], t.Mapping[str, t.Any]]) -> list[_gate.Gate]:
     """What etcd 3.7 does not start with; and, as a warning, what it would leave unheeded.
 
@@ -305,7 +295,8 @@ def etcd_flags(params: Params, document: t.Callable[[], t.Mapping[str, t.Any]]) 
     unheeded = [(s["name"], f"{node}: {s['where']}") for node, s in settings if s["how"] != _etcd_flags.FLAG]
     if kubeadm:
         where = "kubeadm-config: etcd.local.extraArgs"
-        configured = [name for name in configured_etcd_flags(document()) if _etcd_flags.removed(name)]
+        extra = _preflight_nodes.extra_arguments(_preflight_nodes.configuration(document()))["etcd"]
+        configured = [name for name in extra if _etcd_flags.removed(name)]
         unheeded += [found for found in refused if found[0] not in configured]
         refused = [(name, where) for name in configured] + [found for found in refused if found[0] in configured]
     gate.observed = told(refused) or f"none that stops it on {len(params['nodes'])} nodes"
@@ -339,12 +330,8 @@ def replacements(settings: t.Iterable[tuple[str, str]]) -> str:
     return f"Replace in the file named, which etcd 3.6 takes already: {', '.join(words)}."
 
 
-def work(params: Params, items: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, dict[str, bool]]:
-    """What each node needs, from what it runs now."""
-    kubelets = {
-        item["metadata"].get("labels", {}).get("kubernetes.io/hostname"): item["status"]["nodeInfo"]["kubeletVersion"]
-        for item in items
-    }
+def work(params: Params, kubelets: t.Mapping[str, str]) -> dict[str, dict[str, bool]]:
+    """What each node needs, from what it runs now; *kubelets* are the versions of :func:`running_kubelets`."""
     proxies = {p["name"]: p for p in params["proxies"]}
     without = ("off", "gate_only")
     proxy = {
@@ -374,20 +361,19 @@ def work(params: Params, items: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, 
             "etcd_step": stepping and bool(member) and _version.parse(member) < ETCD_BEFORE_3_7,
             "proxy": proxy[name],
             "control_plane": bool(behind) or not version or _version.parse(version) != target,
-            "kubelet": bool(params["kubelets"])
-            and _version.parse(kubelets.get(node["hostname"]) or params["version"]) != target,
+            "kubelet": bool(params["kubelets"]) and _version.parse(kubelets.get(name) or params["version"]) != target,
         }
     return result
 
 
 def running_kubelets(params: Params, items: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, str]:
     """The version of each node's kubelet, as its Node tells it."""
-    hostnames = {node["hostname"]: node["name"] for node in params["nodes"]}
-    told = {
-        item["metadata"].get("labels", {}).get("kubernetes.io/hostname"): item["status"]["nodeInfo"]["kubeletVersion"]
-        for item in items
+    told = _preflight_cluster.by_hostname(items)
+    return {
+        node["name"]: told[node["hostname"]]["status"]["nodeInfo"]["kubeletVersion"]
+        for node in params["nodes"]
+        if node["hostname"] in told
     }
-    return {name: told[hostname] for hostname, name in hostnames.items() if hostname in told}
 
 
 def guarded(gate_id: str, check: t.Callable[[], _gate.Gate | list[_gate.Gate]]) -> list[_gate.Gate]:
@@ -462,17 +448,11 @@ def main() -> t.NoReturn:
         gates += guarded("manifest_drift", lambda: _kubespray.gate(params["kubespray"], params["proxy_state"]))
     kubelets: dict[str, str] = {}
     try:
-        nodes = cluster.nodes if params["kubelets"] else []
-        kubelets = running_kubelets(params, nodes)
-        todo = work(params, nodes)
+        kubelets = running_kubelets(params, cluster.nodes if params["kubelets"] else [])
+        todo = work(params, kubelets)
     except (_api.ApiError, ValueError, KeyError):
         # The gates above have said what can't be read; without it nothing is planned.
         todo = {}
-    # Blocking ones first: that is what a reader looks for.
-    bad = (_gate.FAILED, _gate.UNPROVEN)
-    gates.sort(
-        key=lambda gate: (gate.verdict not in bad, gate.severity != _gate.BLOCKING, gate.verdict != _gate.FAILED)
-    )
     kubespray = _kubespray.lines(params["kubespray"]) if params["proxy_state"] == "present" else []
     module.exit_json(
         changed=False, gates=[gate.dump() for gate in gates], work=todo, kubelets=kubelets, kubespray=kubespray

@@ -190,7 +190,7 @@ def test_the_work_of_a_proxy_job(state, wanted, changes):
         "proxies": [{"name": "cp1", "state": state}],
         "nodes": [{"name": "cp1"}],
     }
-    assert preflight_info.work(given, [])["cp1"] == {
+    assert preflight_info.work(given, {})["cp1"] == {
         "etcd_step": False,
         "proxy": changes,
         "control_plane": False,
