@@ -1,0 +1,32 @@
+# SPDX-FileCopyrightText: The mixedversion.kubernetes authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a case of the fault matrix is."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+if t.TYPE_CHECKING:
+    from _lab import Lab
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    #: What was seen, in a sentence.
+    happened: str
+    #: Whether the cluster served throughout: a reader through the load balancer, one retry on connection loss.
+    served: bool
+    #: Whether the run that came after it finished: all servers at the target, or the roll-back did what it promises.
+    finished: bool
+    #: Whether what must hold held.
+    passed: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    #: "killed/driver step", "rollback/bad flag" ...
+    id: str
+    #: Does all of it on a lab that is whole at the old version, and may leave it in any state.
+    run: t.Callable[[Lab], Outcome]
+    driver: str = "systemd"
