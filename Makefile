@@ -83,6 +83,10 @@ evidence-etcd: setup ## what is claimed about etcd, its backup and its restore, 
 evidence-preflight: setup ## what is claimed about preflight, plan and dry run, shown on labs of both drivers: build/evidence/preflight.json; ONLY=section,section
 	@tests/evidence/preflight
 
+.PHONY: evidence-faults
+evidence-faults: setup ## what is claimed about faults, resuming, the lock, the way back and availability: build/evidence/faults.json; ONLY=section,section
+	@tests/evidence/faults
+
 .PHONY: clean
 clean: ## removes what was made, labs excepted: take those down first
 	@find build -mindepth 1 -maxdepth 1 ! -name lab -exec rm -rf {} + 2>/dev/null || true

@@ -40,13 +40,24 @@ def events(report_directory: pathlib.Path) -> list[dict[str, t.Any]]:
     return [json.loads(line) for line in (report_directory / "journal.jsonl").read_text().splitlines()]
 
 
+#: What to do, once, as soon as a playbook prints a text; it is given the playbook's process.
+At = t.Mapping[str, t.Callable[["subprocess.Popen[str]"], None]]
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """With all its forks, as by a controller that loses its power."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
 def playbook(
-    name: str, *arguments: str, log: pathlib.Path | None = None, killed_at: str = ""
+    name: str, *arguments: str, log: pathlib.Path | None = None, killed_at: str = "", at: At | None = None
 ) -> tuple[int, str, float]:
     """Run a playbook as a user would: exit code, what it printed, seconds. That goes to *log*, or is shown.
 
-    As soon as it prints *killed_at* it is killed with all its forks, as by a controller that loses its power.
+    As soon as it prints *killed_at* it is killed; *at* has whatever else shall happen on the way.
     """
+    due = {**(at or {}), **({killed_at: kill} if killed_at else {})}
     begun = time.monotonic()
     done = subprocess.Popen(
         ["ansible-playbook", f"mixedversion.kubernetes.{name}", *arguments],
@@ -65,8 +76,8 @@ def playbook(
         for line in done.stdout or ():
             out.write(line)
             lines.append(line)
-            if killed_at and killed_at in line:
-                os.killpg(done.pid, signal.SIGKILL)
+            for text in [text for text in due if text in line]:
+                due.pop(text)(done)
         code = done.wait()
     return code, "".join(lines), time.monotonic() - begun
 
@@ -198,10 +209,13 @@ class Reader(threading.Thread):
         interval: float = 0.1,
         timeout: float = 2.0,
         keep: bool = False,
+        retry: bool = False,
     ) -> None:
         super().__init__(daemon=True)
         self.client, self.path, self.address = client, path, address or client.server
         self.interval, self.timeout, self.keep = interval, timeout, keep
+        #: Once more, over a new connection, where the first was lost: what a well-behaved client does.
+        self.retry = retry
         self.answers: list[tuple[float, int]] = []
         self.done = threading.Event()
 
@@ -209,13 +223,18 @@ class Reader(threading.Thread):
         connection = self.client.connect(self.address, self.timeout)
         while not self.done.wait(self.interval):
             at = time.time()
-            try:
-                connection.request("GET", self.path)
-                response = connection.getresponse()
-                response.read()
-                status = response.status
-            except (OSError, http.client.HTTPException):
-                status = 0
+            status = 0
+            for dummy in range(2 if self.retry else 1):
+                try:
+                    connection.request("GET", self.path)
+                    response = connection.getresponse()
+                    response.read()
+                    status = response.status
+                    break
+                except TimeoutError:
+                    break
+                except (OSError, http.client.HTTPException):
+                    connection.close()
             if not (self.keep and status):
                 connection.close()
             self.answers.append((at, status))
@@ -224,6 +243,11 @@ class Reader(threading.Thread):
     def stop(self) -> None:
         self.done.set()
         self.join()
+
+    def gap(self) -> float:
+        """The longest time, in seconds, from one answer 200 to the next."""
+        good = [at for at, status in self.answers if status == 200]
+        return max((later - at for at, later in zip(good, good[1:])), default=float("inf"))
 
     def count(self, since: float, until: float = float("inf")) -> dict[int, int]:
         found: dict[int, int] = {}

@@ -18,7 +18,7 @@ import traceback
 import typing as t
 
 import yaml
-from _common import OUT, ROOT, Client, Results, epoch, now, playbook
+from _common import OUT, ROOT, At, Client, Results, epoch, now, playbook
 
 PEER_FLAG = {"lab_apiserver_extra_args": {"peer-ca-file": "/etc/kubernetes/pki/ca.crt"}}
 #: What 1.37 serves and 1.36 does not, cluster-scoped and harmless to list.
@@ -255,6 +255,40 @@ class Lab:
         )
         self.restart(host)
 
+    # All of it, as it was
+
+    def keep_etcd(self) -> None:
+        """Put aside what every member has, all of them stopped: what `as_new` brings back."""
+        script = "rm -rf /root/kept-etcd; cp -a /var/lib/etcd /root/kept-etcd"
+        self._without_units(script)
+
+    def as_new(self) -> None:
+        """The lab as `keep_etcd` found it: etcd's data, every program, no flag and no file of the collection's."""
+        say(f"lab {self.name}: as new")
+        self._without_units(
+            "find /var/lib/etcd -mindepth 1 -delete; cp -a /root/kept-etcd/. /var/lib/etcd/;"
+            " rm -rf /var/lib/mixedversion-kubernetes /etc/systemd/system/*.service.d/50-mixedversion.conf;"
+            " iptables -w -F INPUT; iptables -w -F OUTPUT;"
+            " for unit in kube-apiserver kube-controller-manager kube-scheduler; do"
+            "   cp --remove-destination /opt/lab/kubernetes/$unit /usr/local/bin/$unit; done;"
+            " for name in etcd etcdctl etcdutl; do"
+            "   cp --remove-destination /opt/lab/etcd/$name /usr/local/bin/$name; done;"
+            " systemctl daemon-reload"
+        )
+
+    def _without_units(self, script: str) -> None:
+        units = "etcd kube-apiserver kube-controller-manager kube-scheduler"
+        stop = (
+            f"systemctl stop 'mixedversion-*' || true; systemctl kill --signal=KILL {units} 2>/dev/null || true;"
+            f" systemctl stop {units}; systemctl reset-failed"
+        )
+        for host in self.hosts:
+            self.sh(host, stop)
+        for host in self.hosts:
+            self.sh(host, f"{script}; systemctl start --no-block {units}")
+        for host in self.hosts:
+            until(f"{host} ready", functools.partial(self.ready, host), timeout=180, interval=1)
+
     # Leases and peers
 
     def leases(self) -> list[dict[str, t.Any]]:
@@ -366,7 +400,14 @@ class Lab:
         found = [json.loads(line) for line in text.splitlines() if line.endswith("}")]
         return [event for event in found if epoch(event["requestReceivedTimestamp"]) >= since]
 
-    def play(self, name: str, *arguments: str, inventory: pathlib.Path | None = None, killed_at: str = "") -> Run:
+    def play(
+        self,
+        name: str,
+        *arguments: str,
+        inventory: pathlib.Path | None = None,
+        killed_at: str = "",
+        at: At | None = None,
+    ) -> Run:
         """A playbook as a user would run it, and the report it left."""
         self.runs += 1
         log = self.out / f"{now()[11:19].replace(':', '')}-{self.runs}-{name}.log"
@@ -381,6 +422,7 @@ class Lab:
             *arguments,
             log=log,
             killed_at=killed_at,
+            at=at,
         )
         folder = latest.resolve()
         fresh = folder != before and (folder / "report.json").exists()

@@ -1,0 +1,386 @@
+# SPDX-FileCopyrightText: The mixedversion.kubernetes authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What befalls the surroundings of an upgrade: etcd, the network, the load balancer, and the API itself.
+
+Each begins at a moment of the run, stays until the run has ended by itself, and is mended; then the upgrade is started
+again. What must hold: the first run stops in words that name the trouble, or copes with it; no node is at the target
+that was not to be; the second run finishes; what was written before is there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import json
+import queue
+import socket
+import subprocess
+import threading
+import time
+import typing as t
+
+import _members
+from _breakages import sign_front_proxy
+from _common import Reader
+from _faults import Fault, Outcome
+from _lab import PKI, Lab, Run, until
+
+if t.TYPE_CHECKING:
+    from _common import At
+
+#: What the playbook prints as a phase of the first node begins; the order settles which that is.
+STEP = "(1/3) · driver step]"
+GATES = "(1/3) · gates]"
+SECOND_STEP = "(2/3) · driver step]"
+BACKUP = "Take a snapshot of etcd and verify it]"
+CANARY = "evidence-canary"
+#: Shorter than the default: what does not hold here does not hold later either.
+SOON = {"control_plane_gate_timeout": 30}
+
+Trouble = t.Callable[[Lab], "contextlib.AbstractContextManager[str]"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A trouble, when it begins, and what a run that it befalls has to say."""
+
+    trouble: Trouble
+    #: Begins with the run if empty.
+    at: str
+    #: One of them is in what the run says at its end. None: the run copes with it.
+    words: tuple[str, ...]
+    #: How many nodes may be at the target then.
+    moved: int
+    #: Whether the cluster can serve meanwhile.
+    serves: bool = True
+    #: What the first run is given.
+    variables: t.Callable[[Lab], t.Mapping[str, t.Any]] = lambda dummy_lab: {}
+
+    def __call__(self, lab: Lab) -> Outcome:
+        lab.kubectl(f"create configmap {CANARY} --from-literal=written=before")
+        reader = Reader(lab.client, "/api/v1/namespaces/default/configmaps?limit=1", retry=True)
+        reader.start()
+        what: list[str] = []
+        try:
+            with contextlib.ExitStack() as stack:
+
+                def begin(dummy_process: object = None) -> None:
+                    what.append(stack.enter_context(self.trouble(lab)))
+
+                at: At = {self.at: begin} if self.at else {}
+                if not self.at:
+                    begin()
+                first = lab.play("upgrade", "-e", json.dumps({**SOON, **self.variables(lab)}), at=at)
+                moved = [host for host, version in lab.versions().items() if version == lab.target]
+        finally:
+            reader.stop()
+        until("every member is well again", lambda: _members.well(lab), timeout=120, interval=1)
+        failed = sum(number for status, number in reader.count(0).items() if status != 200)
+        second = lab.play("upgrade")
+        kept = lab.kubectl(f"get configmap {CANARY} -o jsonpath={{.data.written}}", check=False).strip() == "before"
+        at_target = set(lab.versions().values()) == {lab.target}
+        said = " ".join(first.output.split())
+        named = not self.words or any(word in said for word in self.words)
+        stopped = first.code != 0 if self.words else first.code == 0
+        happened = (
+            f"{what[0] if what else 'never begun'}; exit code {first.code}: {first.stopped_by[:160] or 'coped'};"
+            f" at the target then: {', '.join(moved) or 'none'}; {failed} of {len(reader.answers)} reads failed,"
+            f" longest gap {reader.gap():.1f} s; then exit code {second.code}{resumed(second)};"
+            f" canary {'kept' if kept else 'LOST'}"
+        )
+        right = bool(what) and stopped and named and (not self.words or len(moved) <= self.moved)
+        finished = second.code == 0 and at_target
+        served = failed == 0
+        return Outcome(happened, served, finished, right and finished and kept and (served or not self.serves))
+
+
+def resumed(run: Run) -> str:
+    earlier = run.report.get("run", {}).get("resumes")
+    return f", resumes {earlier}" if earlier else ""
+
+
+# etcd
+
+LAST = "cp3"
+
+
+@contextlib.contextmanager
+def lost(lab: Lab) -> t.Iterator[str]:
+    with _members.stopped(lab, LAST) as what:
+        yield what
+
+
+@contextlib.contextmanager
+def paused(lab: Lab) -> t.Iterator[str]:
+    with _members.paused(lab, LAST) as what:
+        yield what
+
+
+@contextlib.contextmanager
+def no_quorum(lab: Lab) -> t.Iterator[str]:
+    with _members.stopped(lab, LAST), _members.stopped(lab, "cp2"):
+        yield "two of three members are stopped"
+
+
+@contextlib.contextmanager
+def disk_full(lab: Lab) -> t.Iterator[str]:
+    """A disk of its own for one member, of a size, filled up to the last byte."""
+    kept, data = "/root/moved-etcd", "/var/lib/etcd"
+    size = lab.sh(LAST, f"systemctl stop etcd; cp -a {data} {kept}; du --summarize --block-size=1M {kept} | cut -f1")
+    lab.sh(
+        LAST,
+        f"mount -t tmpfs -o mode=0700,size={int(size) + 16}m tmpfs {data}; cp -a {kept}/. {data}/; rm -rf {kept};"
+        f" systemctl start etcd; dd if=/dev/zero of={data}/ballast bs=4k 2>/dev/null || true;"
+        # Until it has to write more than it has set aside it does not notice.
+        " systemctl restart --no-block etcd",
+    )
+    try:
+        yield f"{LAST}'s etcd has no byte left on its disk"
+    finally:
+        lab.sh(
+            LAST,
+            f"systemctl stop etcd; rm -f {data}/ballast; cp -a {data} {kept}; umount {data};"
+            f" find {data} -mindepth 1 -delete; cp -a {kept}/. {data}/; rm -rf {kept};"
+            " systemctl reset-failed etcd; systemctl start etcd",
+        )
+
+
+# Network
+
+
+@contextlib.contextmanager
+def filtered(lab: Lab) -> t.Iterator[str]:
+    """One server does not reach the two others any more."""
+    with lab.cut("cp2", ["cp1", "cp3"], "DROP"):
+        yield "cp2's packets to its peers are dropped"
+
+
+@contextlib.contextmanager
+def no_load_balancer(lab: Lab) -> t.Iterator[str]:
+    name = f"{lab.name}-lb"
+    subprocess.run(["podman", "pause", name], check=True, capture_output=True)
+    try:
+        yield "the load balancer answers nobody"
+    finally:
+        subprocess.run(["podman", "unpause", name], check=True, capture_output=True)
+
+
+#: Seconds by which every answer comes later.
+LATE = 5.0
+
+
+class LateLine:
+    """A way to one server over this machine's loopback; what the server sends arrives *late* seconds later."""
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+        self.late = 0.0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, dummy_address = self.listener.accept()
+                try:
+                    server = socket.create_connection((self.host, 6443), timeout=5)
+                except OSError:
+                    client.close()
+                    continue
+                server.settimeout(None)
+                sent: queue.Queue[tuple[float, bytes]] = queue.Queue()
+                for target, arguments in (
+                    (self._carry, (client, lambda data, to=server: to.sendall(data))),
+                    (self._carry, (server, lambda data, to=sent: to.put((time.monotonic() + self.late, data)))),
+                    (self._deliver, (sent, client)),
+                ):
+                    threading.Thread(target=target, args=arguments, daemon=True).start()
+
+    @staticmethod
+    def _carry(source: socket.socket, send: t.Callable[[bytes], None]) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                send(data)
+        with contextlib.suppress(OSError):
+            send(b"")
+
+    @staticmethod
+    def _deliver(sent: queue.Queue[tuple[float, bytes]], client: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                due, data = sent.get()
+                time.sleep(max(0.0, due - time.monotonic()))
+                if not data:
+                    break
+                client.sendall(data)
+        client.close()
+
+
+# The API
+
+
+def apply(lab: Lab, *documents: t.Mapping[str, t.Any]) -> None:
+    lab.kubectl("apply -f -", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(documents)}))
+
+
+def as_master(lab: Lab, arguments: str) -> None:
+    """By the one group that no flow schema slows down and no role has to name; the first node alone has its file."""
+    lab.sh("cp1", f"kubectl --kubeconfig=/etc/kubernetes/super-admin.conf {arguments}")
+
+
+@functools.cache
+def lines(lab: Lab) -> dict[str, LateLine]:
+    return {host: LateLine(address) for host, address in lab.hosts.items()}
+
+
+def over_late_lines(lab: Lab) -> dict[str, t.Any]:
+    ports = {host: line.port for host, line in lines(lab).items()}
+    return {
+        "control_plane_api_address": f"127.0.0.1:{{{{ {ports}[inventory_hostname] }}}}",
+        "control_plane_gate_timeout": 180,
+    }
+
+
+@contextlib.contextmanager
+def slow_api(lab: Lab) -> t.Iterator[str]:
+    for line in lines(lab).values():
+        line.late = LATE
+    try:
+        yield f"every answer to the controller comes {LATE:.0f} s late"
+    finally:
+        for line in lines(lab).values():
+            line.late = 0.0
+
+
+@contextlib.contextmanager
+def denying_webhook(lab: Lab) -> t.Iterator[str]:
+    """Nothing answers at its address, and it is to be asked about every write."""
+    apply(
+        lab,
+        {
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingWebhookConfiguration",
+            "metadata": {"name": "evidence-deny"},
+            "webhooks": [
+                {
+                    "name": "deny.evidence.example",
+                    "admissionReviewVersions": ["v1"],
+                    "sideEffects": "None",
+                    "failurePolicy": "Fail",
+                    "timeoutSeconds": 1,
+                    "clientConfig": {"url": "https://127.0.0.1:9/deny"},
+                    "rules": [
+                        {
+                            "apiGroups": ["*"],
+                            "apiVersions": ["*"],
+                            "resources": ["*/*"],
+                            "operations": ["CREATE", "UPDATE", "DELETE"],
+                        }
+                    ],
+                }
+            ],
+        },
+    )
+    try:
+        yield "a webhook denies every write"
+    finally:
+        as_master(lab, "delete validatingwebhookconfiguration evidence-deny")
+
+
+def heard(lab: Lab, host: str) -> bool:
+    return lab.ask(host, "/api/v1/namespaces")[0] == 200
+
+
+@contextlib.contextmanager
+def rejecting(lab: Lab) -> t.Iterator[str]:
+    """API priority and fairness has no seat for administrators, and answers 429."""
+    apply(
+        lab,
+        {
+            "apiVersion": "flowcontrol.apiserver.k8s.io/v1",
+            "kind": "PriorityLevelConfiguration",
+            "metadata": {"name": "evidence-none"},
+            "spec": {
+                "type": "Limited",
+                "limited": {
+                    "nominalConcurrencyShares": 0,
+                    "lendablePercent": 0,
+                    "borrowingLimitPercent": 0,
+                    "limitResponse": {"type": "Reject"},
+                },
+            },
+        },
+        {
+            "apiVersion": "flowcontrol.apiserver.k8s.io/v1",
+            "kind": "FlowSchema",
+            "metadata": {"name": "evidence-none"},
+            "spec": {
+                "matchingPrecedence": 1,
+                "priorityLevelConfiguration": {"name": "evidence-none"},
+                "rules": [
+                    {
+                        "subjects": [{"kind": "Group", "group": {"name": "kubeadm:cluster-admins"}}],
+                        "resourceRules": [
+                            {
+                                "verbs": ["*"],
+                                "apiGroups": ["*"],
+                                "resources": ["*"],
+                                "clusterScope": True,
+                                "namespaces": ["*"],
+                            }
+                        ],
+                        "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
+                    }
+                ],
+            },
+        },
+    )
+    try:
+        until("an administrator's request is answered 429", lambda: lab.ask("cp1", "/api/v1/namespaces")[0] == 429)
+        yield "every request of an administrator is answered 429"
+    finally:
+        as_master(lab, "delete flowschema evidence-none")
+        as_master(lab, "delete prioritylevelconfiguration evidence-none")
+        for host in lab.hosts:
+            until(f"{host} hears an administrator", functools.partial(heard, lab, host))
+
+
+@contextlib.contextmanager
+def expired(lab: Lab) -> t.Iterator[str]:
+    with _certificate(lab, "20200101000000Z", "20210101000000Z"):
+        yield "cp2's front-proxy certificate ran out"
+
+
+@contextlib.contextmanager
+def not_yet_valid(lab: Lab) -> t.Iterator[str]:
+    with _certificate(lab, "20990101000000Z", "20991231000000Z"):
+        yield "cp2's front-proxy certificate is not valid yet"
+
+
+@contextlib.contextmanager
+def _certificate(lab: Lab, since: str, until_: str) -> t.Iterator[None]:
+    with lab.replaced("cp2", f"{PKI}/front-proxy-client.crt"):
+        sign_front_proxy(lab, "cp2", "front-proxy-client", since, until_)
+        lab.restart("cp2")
+        yield
+
+
+MATRIX: dict[str, Case] = {
+    "etcd/lost before": Case(lost, "", ("etcd_healthy",), 0),
+    "etcd/lost in the step": Case(lost, STEP, ("etcd", "quorum"), 1),
+    "etcd/paused in the step": Case(paused, STEP, ("etcd", "quorum"), 1),
+    "etcd/disk full": Case(disk_full, STEP, ("etcd", "quorum"), 1),
+    "etcd/no quorum": Case(no_quorum, GATES, ("etcd", "quorum", "answer"), 1, serves=False),
+    "peer/filtered before": Case(filtered, "", ("peers_reachable", "peers_fetched"), 0),
+    "peer/filtered in the step": Case(filtered, STEP, ("peers_reachable",), 1),
+    "peer/filtered after the step": Case(filtered, SECOND_STEP, ("peers_reachable",), 2),
+    "load balancer/gone": Case(no_load_balancer, STEP, ("6443",), 1, serves=False),
+    "api/webhook that denies everything": Case(denying_webhook, STEP, ("webhook",), 1),
+    "api/429": Case(rejecting, STEP, ("429",), 1, serves=False),
+    "api/slow": Case(slow_api, GATES, (), 3, variables=over_late_lines),
+    "certificates/expired": Case(expired, "", ("certificates_valid",), 0),
+    "certificates/not yet valid": Case(not_yet_valid, "", ("certificates_valid",), 0),
+}
+CASES = tuple(Fault(id_, case) for id_, case in MATRIX.items())
