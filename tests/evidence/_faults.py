@@ -11,11 +11,16 @@ if t.TYPE_CHECKING:
     from _lab import Lab
 
 
+#: Seconds.
+GAP = 5.0
+
+
 @dataclasses.dataclass(frozen=True)
 class Outcome:
     #: What was seen, in a sentence.
     happened: str
-    #: Whether the cluster served throughout: a reader through the load balancer, one retry on connection loss.
+    #: Whether the cluster served throughout, by a reader through the load balancer with one retry on connection loss:
+    #: never GAP seconds without an answer. A server that loses its etcd keeps what it was asked until it is found out.
     served: bool
     #: Whether the run that came after it finished: all servers at the target, or the roll-back did what it promises.
     finished: bool

@@ -23,7 +23,7 @@ import typing as t
 import _members
 from _breakages import sign_front_proxy
 from _common import Reader
-from _faults import Fault, Outcome
+from _faults import GAP, Fault, Outcome
 from _lab import PKI, Lab, Run, until
 
 if t.TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Case:
         )
         right = bool(what) and stopped and named and (not self.words or len(moved) <= self.moved)
         finished = second.code == 0 and at_target
-        served = failed == 0
+        served = reader.gap() < GAP
         return Outcome(happened, served, finished, right and finished and kept and (served or not self.serves))
 
 

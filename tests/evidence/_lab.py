@@ -263,11 +263,15 @@ class Lab:
         self._without_units(script)
 
     def as_new(self) -> None:
-        """The lab as `keep_etcd` found it: etcd's data, every program, no flag and no file of the collection's."""
+        """The lab as `keep_etcd` found it: etcd's data, every program, no flag and no file of the collection's.
+
+        But for the binaries that it brought: what is there need not be copied once more.
+        """
         say(f"lab {self.name}: as new")
         self._without_units(
             "find /var/lib/etcd -mindepth 1 -delete; cp -a /root/kept-etcd/. /var/lib/etcd/;"
-            " rm -rf /var/lib/mixedversion-kubernetes /etc/systemd/system/*.service.d/50-mixedversion.conf;"
+            " rm -f /etc/systemd/system/*.service.d/50-mixedversion.conf; mkdir -p /var/lib/mixedversion-kubernetes;"
+            " find /var/lib/mixedversion-kubernetes -mindepth 1 -maxdepth 1 ! -name binaries -exec rm -rf {} +;"
             " iptables -w -F INPUT; iptables -w -F OUTPUT;"
             " for unit in kube-apiserver kube-controller-manager kube-scheduler; do"
             "   cp --remove-destination /opt/lab/kubernetes/$unit /usr/local/bin/$unit; done;"
