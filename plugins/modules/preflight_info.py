@@ -130,6 +130,28 @@ work:
   description: By node, whether etcd is to be stepped, the proxy enabled, the control plane and the kubelet upgraded.
   returned: always
   type: dict
+proxied:
+  description:
+    - What the servers serve themselves now, held against what the target serves by default. Empty with O(job=proxy),
+      and where RV(work) is.
+    - What CRDs and aggregated API servers serve is never proxied.
+  returned: always
+  type: dict
+  contains:
+    source:
+      description: V(table) where a shipped table has the pair of versions, else V(unknown); nothing is guessed.
+      type: str
+    reason:
+      description: Why it is unknown, or what the table can't know.
+      type: str
+    new:
+      description: Resources, as group, version and name, that the target serves and a server of today does not.
+      type: list
+      elements: str
+    removed:
+      description: Resources that a server of today serves and the target does not.
+      type: list
+      elements: str
 kubelets:
   description: By node, the version of the kubelet that runs; none where no kubelets belong to the job.
   returned: always
@@ -146,6 +168,7 @@ gates:
   elements: dict
 """
 
+import contextlib
 import functools
 import time
 import typing as t
@@ -447,15 +470,22 @@ def main() -> t.NoReturn:
     if params["kubespray"]:
         gates += guarded("manifest_drift", lambda: _kubespray.gate(params["kubespray"], params["proxy_state"]))
     kubelets: dict[str, str] = {}
-    try:
+    todo: dict[str, dict[str, bool]] = {}
+    proxied: t.Mapping[str, t.Any] = {}
+    # The gates above have said what can't be read; without it nothing is planned.
+    with contextlib.suppress(_api.ApiError, ValueError, KeyError):
         kubelets = running_kubelets(params, cluster.nodes if params["kubelets"] else [])
         todo = work(params, kubelets)
-    except (_api.ApiError, ValueError, KeyError):
-        # The gates above have said what can't be read; without it nothing is planned.
-        todo = {}
+        if params["job"] == "upgrade":
+            proxied = cluster.foretold
     kubespray = _kubespray.lines(params["kubespray"]) if params["proxy_state"] == "present" else []
     module.exit_json(
-        changed=False, gates=[gate.dump() for gate in gates], work=todo, kubelets=kubelets, kubespray=kubespray
+        changed=False,
+        gates=[gate.dump() for gate in gates],
+        work=todo,
+        proxied=proxied,
+        kubelets=kubelets,
+        kubespray=kubespray,
     )
 
 
