@@ -58,6 +58,11 @@ options:
     type: list
     elements: dict
     required: true
+  away:
+    description: Nodes that could not be reached, each with its C(name) and C(why). None of them is in O(nodes).
+    type: list
+    elements: dict
+    default: []
   etcd_members:
     description: What M(mixedversion.kubernetes.etcd_info) returned.
     type: list
@@ -193,6 +198,22 @@ RELEASE_WITH_ETCD_3_7 = _etcd_flags.RELEASE_WITH_3_7
 RELEASE_WITH_ALPHA_GATE = (1, 35)
 
 Params = t.Mapping[str, t.Any]
+
+
+def away(params: Params) -> list[_gate.Gate]:
+    """Nobody can step a node that can't be reached, nor know what is on it: not to be accepted."""
+    return [
+        _gate.Gate(
+            "nodes_ready",
+            _gate.FAILED,
+            f"{node['name']} can't be reached: {node['why'].strip()}",
+            "every node of the control plane can be reached",
+            "Mend the way to it (address, user, key, the node itself). What else is judged leaves it out.",
+            node=node["name"],
+            acceptable=False,
+        )
+        for node in params["away"]
+    ]
 
 
 def servers_ready(params: Params) -> _gate.Gate:
@@ -428,6 +449,7 @@ def main() -> t.NoReturn:
                 "driver": {"type": "str", "choices": ["kubeadm", "systemd"], "required": True},
                 "proxies": dicts,
                 "nodes": dicts,
+                "away": {"type": "list", "elements": "dict", "default": []},
                 "etcd_members": dicts,
                 "etcd_step": {"type": "str", "default": ""},
                 "kubelets": {"type": "bool", "default": True},
@@ -467,6 +489,7 @@ def main() -> t.NoReturn:
         checks["etcd_flags"] = lambda: etcd_flags(params, document)
         checks.update(_preflight_nodes.checks(params, document, server))
     gates = [gate for name, check in checks.items() for gate in guarded(name.partition("/")[0], check)]
+    gates += away(params)
     if params["kubespray"]:
         gates += guarded("manifest_drift", lambda: _kubespray.gate(params["kubespray"], params["proxy_state"]))
     kubelets: dict[str, str] = {}
