@@ -215,6 +215,17 @@ class Reading:
         )
 
     @property
+    def foretold(self) -> Document:
+        """The difference as a plan tells it."""
+        found = self.difference
+        return {
+            "source": found.source,
+            "reason": "; ".join(found.unknown),
+            "new": sorted(found.new),
+            "removed": sorted(found.removed),
+        }
+
+    @property
     def unread(self) -> list[str]:
         """Why a server's own discovery is not known, a server at a time."""
         unasked = [p["error"] or f"{p['name']} has no address" for p in self.params["proxies"] if not p["address"]]

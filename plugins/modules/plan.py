@@ -112,7 +112,7 @@ options:
     elements: dict
     default: []
   proxied:
-    description: What M(mixedversion.kubernetes.proxied_info) returned.
+    description: What M(mixedversion.kubernetes.preflight_info) returned by this name.
     type: dict
   kubeadm_diffs:
     description: By node, what C(kubeadm upgrade diff) printed, or the reason why it was not asked.

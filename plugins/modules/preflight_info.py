@@ -58,6 +58,11 @@ options:
     type: list
     elements: dict
     required: true
+  away:
+    description: Nodes that could not be reached, each with its C(name) and C(why). None of them is in O(nodes).
+    type: list
+    elements: dict
+    default: []
   etcd_members:
     description: What M(mixedversion.kubernetes.etcd_info) returned.
     type: list
@@ -130,6 +135,28 @@ work:
   description: By node, whether etcd is to be stepped, the proxy enabled, the control plane and the kubelet upgraded.
   returned: always
   type: dict
+proxied:
+  description:
+    - What the servers serve themselves now, held against what the target serves by default. Empty with O(job=proxy),
+      and where RV(work) is.
+    - What CRDs and aggregated API servers serve is never proxied.
+  returned: always
+  type: dict
+  contains:
+    source:
+      description: V(table) where a shipped table has the pair of versions, else V(unknown); nothing is guessed.
+      type: str
+    reason:
+      description: Why it is unknown, or what the table can't know.
+      type: str
+    new:
+      description: Resources, as group, version and name, that the target serves and a server of today does not.
+      type: list
+      elements: str
+    removed:
+      description: Resources that a server of today serves and the target does not.
+      type: list
+      elements: str
 kubelets:
   description: By node, the version of the kubelet that runs; none where no kubelets belong to the job.
   returned: always
@@ -146,6 +173,7 @@ gates:
   elements: dict
 """
 
+import contextlib
 import functools
 import time
 import typing as t
@@ -170,6 +198,22 @@ RELEASE_WITH_ETCD_3_7 = _etcd_flags.RELEASE_WITH_3_7
 RELEASE_WITH_ALPHA_GATE = (1, 35)
 
 Params = t.Mapping[str, t.Any]
+
+
+def away(params: Params) -> list[_gate.Gate]:
+    """Nobody can step a node that can't be reached, nor know what is on it: not to be accepted."""
+    return [
+        _gate.Gate(
+            "nodes_ready",
+            _gate.FAILED,
+            f"{node['name']} can't be reached: {node['why'].strip()}",
+            "every node of the control plane can be reached",
+            "Mend the way to it (address, user, key, the node itself). What else is judged leaves it out.",
+            node=node["name"],
+            acceptable=False,
+        )
+        for node in params["away"]
+    ]
 
 
 def servers_ready(params: Params) -> _gate.Gate:
@@ -405,6 +449,7 @@ def main() -> t.NoReturn:
                 "driver": {"type": "str", "choices": ["kubeadm", "systemd"], "required": True},
                 "proxies": dicts,
                 "nodes": dicts,
+                "away": {"type": "list", "elements": "dict", "default": []},
                 "etcd_members": dicts,
                 "etcd_step": {"type": "str", "default": ""},
                 "kubelets": {"type": "bool", "default": True},
@@ -444,18 +489,26 @@ def main() -> t.NoReturn:
         checks["etcd_flags"] = lambda: etcd_flags(params, document)
         checks.update(_preflight_nodes.checks(params, document, server))
     gates = [gate for name, check in checks.items() for gate in guarded(name.partition("/")[0], check)]
+    gates += away(params)
     if params["kubespray"]:
         gates += guarded("manifest_drift", lambda: _kubespray.gate(params["kubespray"], params["proxy_state"]))
     kubelets: dict[str, str] = {}
-    try:
+    todo: dict[str, dict[str, bool]] = {}
+    proxied: t.Mapping[str, t.Any] = {}
+    # The gates above have said what can't be read; without it nothing is planned.
+    with contextlib.suppress(_api.ApiError, ValueError, KeyError):
         kubelets = running_kubelets(params, cluster.nodes if params["kubelets"] else [])
         todo = work(params, kubelets)
-    except (_api.ApiError, ValueError, KeyError):
-        # The gates above have said what can't be read; without it nothing is planned.
-        todo = {}
+        if params["job"] == "upgrade":
+            proxied = cluster.foretold
     kubespray = _kubespray.lines(params["kubespray"]) if params["proxy_state"] == "present" else []
     module.exit_json(
-        changed=False, gates=[gate.dump() for gate in gates], work=todo, kubelets=kubelets, kubespray=kubespray
+        changed=False,
+        gates=[gate.dump() for gate in gates],
+        work=todo,
+        proxied=proxied,
+        kubelets=kubelets,
+        kubespray=kubespray,
     )
 
 

@@ -9,6 +9,7 @@ that is shown to ask for readiness (the lab's own is no process of its nodes).
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import shlex
 import time
@@ -118,6 +119,49 @@ def kubelet_gate(lab: Lab) -> t.Iterator[None]:
             NODE, f"sed -i 's/^featureGates:/&\\n  SidecarContainers: true/' {path}; grep -q SidecarContainers {path}"
         )
         yield
+
+
+# Servers and members that are away
+
+
+@contextlib.contextmanager
+def stopped(lab: Lab, unit: str) -> t.Iterator[None]:
+    """A component killed, not stopped: an API server in an orderly end waits a minute for its clients' watches."""
+    lab.sh(OTHER, f"systemctl kill --signal=KILL --kill-whom=main {unit}; systemctl stop {unit}")
+    try:
+        yield
+    finally:
+        lab.sh(OTHER, f"systemctl start {unit}")
+        for host in lab.hosts:
+            until(f"{host} ready again", functools.partial(lab.ready, host))
+
+
+def server_stopped(lab: Lab) -> t.ContextManager[None]:
+    return stopped(lab, "kube-apiserver")
+
+
+def member_stopped(lab: Lab) -> t.ContextManager[None]:
+    return stopped(lab, "etcd")
+
+
+@contextlib.contextmanager
+def no_way_in(lab: Lab) -> t.Iterator[None]:
+    """A node that refuses SSH, connections that are kept open included."""
+    rule = "INPUT -p tcp --dport 22 -j REJECT --reject-with tcp-reset"
+    lab.sh(OTHER, f"iptables -w -I {rule}")
+    try:
+        yield
+    finally:
+        lab.sh(OTHER, f"iptables -w -D {rule}")
+
+
+@contextlib.contextmanager
+def etcd_flag(lab: Lab) -> t.Iterator[None]:
+    """Which etcd 3.6 takes with a warning, and 3.7 does not."""
+    with unit_flag(lab, "etcd", "--experimental-corrupt-check-time=1h"):
+        until(f"{NODE} ready", lambda: lab.ready(NODE))
+        yield
+    until(f"{NODE} ready", lambda: lab.ready(NODE))
 
 
 # Where components and clients go
@@ -292,6 +336,17 @@ CASES: tuple[Case, ...] = (
         controller_manager_flag,
         (f"{NODE}: kube-controller-manager: --concurrent-service-syncs", "removed"),
     ),
+    Case("servers_ready", server_stopped, (f"{OTHER}", "refused")),
+    Case("etcd_healthy", member_stopped, (f"{OTHER} does not answer",)),
+    Case(
+        "etcd_version",
+        contextlib.nullcontext,
+        ("3.6.8", "control_plane_etcd_step_image"),
+        variables={"control_plane_etcd_step_binary": "", "control_plane_etcd_step_image": ""},
+    ),
+    Case("etcd_flags", etcd_flag, (f"experimental-corrupt-check-time ({NODE}: {SYSTEMD}/etcd.service)",)),
+    # Units without kubelets have no Nodes: that gate is about the way in alone, and skipped when it is there.
+    Case("nodes_ready/no_way_in", no_way_in, (f"{OTHER} can't be reached",), after="skipped"),
     Case("component_endpoints", scheduler_elsewhere, (f"{NODE}: kube-scheduler goes to https://",)),
     Case(
         "load_balancer/one_server",

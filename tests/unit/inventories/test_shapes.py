@@ -199,6 +199,31 @@ def test_a_limit_is_refused_where_nothing_is_done_by_node(resolve):
     assert found.asked == {}
 
 
+AWAY = {"unreachable": True, "msg": "No route to host"}
+
+
+def test_a_node_that_can_t_be_reached_hides_nothing_of_the_others(resolve):
+    """It is mapped by its name in the inventory, has no part in what comes then, and keeps its place in the report."""
+    found = resolve("kubespray-ini/inventory.ini", stub_nodes={"beta": AWAY})
+    assert found.taken == ["alpha", "gamma"], found.output
+    assert found.inventory["beta"]["hostname"] == "beta"
+    assert [node["name"] for node in found.report["nodes"]] == ["alpha", "beta", "gamma"]
+
+
+@pytest.mark.parametrize(
+    ("playbook", "away"),
+    [("verify", ["beta"]), ("plan", ["alpha", "beta", "gamma"])],
+    ids=["where every node is needed", "where none is left"],
+)
+def test_a_node_that_can_t_be_reached_ends_it(resolve, playbook, away):
+    found = resolve(
+        "kubespray-ini/inventory.ini", stub_nodes=dict.fromkeys(away, AWAY), control_plane_playbook=playbook
+    )
+    assert found.code != 0
+    assert f"{', '.join(away)} can't be reached: No route to host" in found.output
+    assert (found.asked, found.taken) == ({}, [])
+
+
 @pytest.mark.parametrize(
     ("shape", "variables", "words"),
     [

@@ -18,6 +18,8 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         name = self._task.args["node"]
         given = (task_vars or {}).get("stub_nodes", {}).get(name, {})
+        if given.get("unreachable"):
+            return dict(given)
         return {
             "changed": False,
             "hostname": f"node-of-{name}",

@@ -483,6 +483,28 @@ def test_a_target_without_a_table_proves_nothing(recorded):
     assert _preflight_cluster.rights(given).verdict == "unproven"
 
 
+def test_what_will_be_proxied_is_foretold(recorded):
+    given, cluster = reading(recorded, extra=[WORKLOADS])
+    assert given.foretold == {
+        "source": "table",
+        "reason": "",
+        "new": [
+            "certificates.k8s.io/v1/clustertrustbundles",
+            "certificates.k8s.io/v1/podcertificaterequests",
+            "resource.k8s.io/v1/devicetaintrules",
+            "storagemigration.k8s.io/v1/storageversionmigrations",
+        ],
+        "removed": ["scheduling.k8s.io/v1alpha2/workloads"],
+    }
+    assert cluster.asked == ["/apis"]
+
+
+def test_of_a_server_that_can_t_be_read_nothing_is_foretold(recorded):
+    given, dummy = reading(recorded, {"/apis": _api.ApiError("cp1", "/apis", 0, "refused")})
+    assert given.foretold["reason"] == "what cp1 serves could not be read"
+    assert given.foretold["new"] == []
+
+
 FORBIDDEN = (
     'User "u" cannot {} resource "storageversionmigrations" in API group "storagemigration.k8s.io" at the cluster scope'
 )

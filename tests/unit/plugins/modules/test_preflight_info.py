@@ -60,6 +60,13 @@ def test_mixed_minors_are_told():
     )
 
 
+def test_a_node_that_can_t_be_reached_is_named_and_not_to_be_accepted():
+    (gate,) = preflight_info.away({"away": [{"name": "cp2", "why": "No route to host\n"}]})
+    assert (gate.id, gate.verdict, gate.node, gate.acceptable) == ("nodes_ready", "failed", "cp2", False)
+    assert gate.observed == "cp2 can't be reached: No route to host"
+    assert preflight_info.away({"away": []}) == []
+
+
 MANIFEST = "/etc/kubernetes/manifests/etcd.yaml"
 
 
