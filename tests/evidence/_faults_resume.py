@@ -20,7 +20,7 @@ import threading
 import typing as t
 
 import yaml
-from _common import ROOT, Reader
+from _common import ROOT, Reader, events
 from _faults import GAP, Fault, Outcome
 from _lab import Lab, Run, log_of, say, until
 
@@ -60,9 +60,20 @@ class Case:
         self.right = self.right and holds
         say(self.seen[-1])
 
-    def old(self, what: str) -> None:
+    def __post_init__(self) -> None:
+        self.before = self.lab.versions()
+
+    def moved(self) -> list[str]:
+        """The nodes that are at the target, and were not when this case began."""
+        return [
+            host
+            for host, version in self.lab.versions().items()
+            if version == self.lab.target and self.before[host] != version
+        ]
+
+    def untouched(self, what: str) -> None:
         """Nothing may be changed so far."""
-        moved = [host for host, version in self.lab.versions().items() if version != self.lab.old]
+        moved = [host for host, version in self.lab.versions().items() if version != self.before[host]]
         self.see(f"{what}: {', '.join(moved) or 'no server'} changed", not moved)
 
     def refused(self, run: Run, *words: str) -> None:
@@ -178,10 +189,9 @@ def no_ssh(lab: Lab, host: str) -> t.Iterator[None]:
         lab.sh(host, "; ".join(f"iptables -w -D {rule} || true" for rule in rules))
 
 
-def first_of(lab: Lab) -> str:
-    """The node whose step comes first: etcd's leader comes last, and who leads is seen from the run itself."""
-    report = json.loads((lab.out / "reports" / "latest" / "report.json").read_text())
-    return str(report["nodes"][0]["name"])
+def in_turn(lab: Lab) -> str:
+    """The node that the run is at now, by its journal."""
+    return [event["node"] for event in events(lab.out / "reports" / "latest") if event.get("node")][-1]
 
 
 def ssh_lost(case: Case) -> None:
@@ -191,12 +201,12 @@ def ssh_lost(case: Case) -> None:
         cut: list[str] = []
 
         def begin(dummy: object) -> None:
-            cut.append(first_of(lab))
+            cut.append(in_turn(lab))
             stack.enter_context(no_ssh(lab, cut[0]))
 
         run = lab.play("upgrade", SOON, at={RESTART: begin})
     report = run.report["run"]
-    moved = [host for host, version in lab.versions().items() if version == lab.target]
+    moved = case.moved()
     case.refused(run, f"{cut[0]} can't be reached", "no other node is touched")
     case.see(
         f"report {report['result']} at {report['failed_node'] or 'no node'} after {run.seconds:.0f} s; "
@@ -213,7 +223,7 @@ def ssh_away(case: Case) -> None:
 
     def begin(dummy: object) -> None:
         stack = contextlib.ExitStack()
-        stack.enter_context(no_ssh(lab, first_of(lab)))
+        stack.enter_context(no_ssh(lab, in_turn(lab)))
         mended.append(threading.Timer(75.0, stack.close))
         mended[0].start()
 
@@ -228,12 +238,12 @@ def rebooted(case: Case) -> None:
     host: list[str] = []
 
     def begin(dummy: object) -> None:
-        host.append(first_of(lab))
+        host.append(in_turn(lab))
         subprocess.run(["podman", "restart", "--time=0", f"{lab.name}-{host[0]}"], check=True, capture_output=True)
 
     run = lab.play("upgrade", at={RESTART: begin})
     until(f"{host[0]} ready", lambda: lab.ready(host[0]), timeout=180, interval=1)
-    moved = [one for one, version in lab.versions().items() if version == lab.target]
+    moved = case.moved()
     case.see(
         f"{host[0]} started anew in its step: exit code {run.code}, {run.report['run']['result']}: "
         f"{run.stopped_by[:160]}; at the target: {', '.join(moved) or 'none'}",
@@ -271,7 +281,7 @@ def two_at_once(case: Case) -> None:
     codes = [run.wait() for run in runs]
     reports = [json.loads((lab.out / f"two/{n}/reports/latest/report.json").read_text()) for n in (1, 2)]
     locks = [next((g["verdict"] for g in report["gates"] if g["id"] == "lock"), "none") for report in reports]
-    moved = [host for host, version in lab.versions().items() if version == lab.target]
+    moved = case.moved()
     case.see(
         f"two controllers: exit codes {codes}, lock {locks}, at the target: {', '.join(moved)}",
         sorted(codes) == [0, 2] and sorted(locks) == ["failed", "passed"] and len(moved) == 1,
@@ -305,7 +315,7 @@ def another_s_lock(case: Case) -> None:
     lab, other = case.lab, "20261124T003000Z-ab12"
     lab.kubectl("apply -f -", stdin=lease(other, 0))
     case.refused(lab.play("upgrade"), "Gate lock failed", other, "elsewhere.invalid, process 7")
-    case.old("the lock held by another")
+    case.untouched("the lock held by another")
 
     lab.kubectl("replace -f -", stdin=lease(other, 3600))
     unit, host = "mixedversion-kubeadm-upgrade.service", list(lab.hosts)[1]
@@ -316,7 +326,7 @@ def another_s_lock(case: Case) -> None:
     )
     try:
         case.refused(lab.play("upgrade"), "Gate lock failed", f"{unit} of run {other} on {host}")
-        case.old("a stale lock beside a step that is still active")
+        case.untouched("a stale lock beside a step that is still active")
     finally:
         lab.sh(host, f"systemctl stop {unit}")
 
@@ -324,7 +334,7 @@ def another_s_lock(case: Case) -> None:
         lab.kubectl("replace -f -", stdin=lease(other, 0))
 
     run = lab.play("upgrade", "--extra-vars=control_plane_stop_after=2", at={"(1/3) · gates]": lose})
-    moved = [one for one, version in lab.versions().items() if version == lab.target]
+    moved = case.moved()
     case.refused(run, "Gate lock failed", f"this run lost it: run {other}")
     case.see(f"at the target as it stopped: {', '.join(moved)}", len(moved) == 1)
     case.see(f"the lock is still {holder(lab)}'s", holder(lab) == other)
@@ -366,7 +376,7 @@ def disk_full(case: Case) -> None:
     with small(lab.out / "small", "256k") as folder:
         run = lab.play("upgrade", f"--extra-vars=control_plane_backup_directory={folder}/backups")
         case.refused(run, "The backup can't be kept", "bytes free", "Nothing was changed")
-        case.old("no room for the backup")
+        case.untouched("no room for the backup")
     with small(lab.out / "reports", "8m") as folder:
 
         def fill(dummy: object) -> None:
@@ -376,7 +386,7 @@ def disk_full(case: Case) -> None:
                     file.flush()
 
         run = lab.play("upgrade", at={SECOND_STEP: fill})
-        moved = [host for host, version in lab.versions().items() if version == lab.target]
+        moved = case.moved()
         case.refused(run, "No space left on device", "This run goes no further")
         whole = json.loads((run.folder / "report.json").read_text())
         case.see(
@@ -395,7 +405,7 @@ def read_only(case: Case) -> None:
         for name, words in (("report", "The report can't be written"), ("backup", "The backup can't be kept")):
             run = lab.play("upgrade", f"--extra-vars=control_plane_{name}_directory={folder}/{name}s")
             case.refused(run, words, f"control_plane_{name}_directory")
-            case.old(f"a {name} folder that can't be written")
+            case.untouched(f"a {name} folder that can't be written")
 
 
 # Journals and inventories
@@ -426,7 +436,7 @@ def changed_inventory(case: Case) -> None:
     """A run is killed half-way, and then the inventory, the target or the cluster is another."""
     lab = case.lab
     run = lab.play("upgrade", killed_at="Wait for the member]")
-    half = first_of(lab)
+    half = in_turn(lab)
     inventory = yaml.safe_load(lab.inventory.read_text())
     path = lab.out / "changed.yml"
 
@@ -460,7 +470,7 @@ def out_of_time(case: Case) -> None:
     lab = case.lab
     run = lab.play("upgrade", "--extra-vars=control_plane_run_timeout=1")
     case.refused(run, "control_plane_run_timeout", "It was not touched")
-    case.old("no time left")
+    case.untouched("no time left")
 
 
 CASES: tuple[Fault, ...] = (
