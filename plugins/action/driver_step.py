@@ -7,6 +7,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible.errors import AnsibleActionFail
+from ansible.module_utils.parsing.convert_bool import boolean
 
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _run
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils._gate_action import GateAction
@@ -51,7 +52,9 @@ class ActionModule(GateAction):
     change = "driver step"
 
     def before(self, arguments: dict[str, t.Any], run: _run.Run | None, task_vars: dict[str, t.Any]) -> None:
-        if self._task.check_mode:
+        if run:
+            arguments["run_id"] = run.id
+        if self._task.check_mode or boolean(arguments.get("attach_only", False)):
             return
         if run is None:
             raise AnsibleActionFail(
@@ -65,4 +68,6 @@ class ActionModule(GateAction):
                 f"{', '.join(missing)}. {_run.changes(run.events())} Start the playbook from its beginning, "
                 "without tags or --start-at-task."
             )
-        run.append({"event": "step", "node": node, "name": arguments["name"], "hop": OF_A_HOP in arguments["evidence"]})
+        self._append(
+            run, {"event": "step", "node": node, "name": arguments["name"], "hop": OF_A_HOP in arguments["evidence"]}
+        )

@@ -89,8 +89,7 @@ def make(arguments: t.Mapping[str, t.Any], run: _run.Run) -> _plan.Plan:
             f"No plan can be made of what was read: {type(error).__name__}: {error}. Nothing was changed. "
             "Mend what the gates above name, and start the playbook again."
         ) from error
-    earlier = [one for one in _run.runs(os.path.dirname(os.path.normpath(run.directory))) if one.id != run.id]
-    estimate = _plan_time.estimate(plan["steps"], earlier, plan["cluster"]["uid"], plan["driver"])
+    estimate = _plan_time.estimate(plan["steps"], _run.earlier(run), plan["cluster"]["uid"], plan["driver"])
     by_phase = estimate.pop("by_phase")
     for step in plan["steps"]:
         step["estimated_seconds"] = by_phase.get(step["phase"])

@@ -44,17 +44,28 @@ class ActionModule(ActionBase):
         arguments: dict[str, t.Any] = self.validate_argument_spec(ARGUMENT_SPEC)[1]  # type: ignore[no-untyped-call]
         # Before the run begins, and whichever module would come to it first.
         accepted(arguments["accepted_risks"])
+        earlier: list[_run.Event] = []
         try:
             run = self._start(arguments) if arguments["state"] == "started" else _run.Run(arguments["run_directory"])
+            if arguments["state"] == "started" or arguments["cluster"]:
+                earlier = _run.inherited_events(run)
             # A run that was closed with a gate that does not hold fails, and whoever rescues that closes it once more.
             closing = arguments["state"] == "finished" and not run.finished
             if closing or arguments["state"] != "finished":
                 run.append(*self._events(arguments, run))
+            if arguments["versions"] is not None:
+                run.append(*self._differences(run, earlier, arguments["versions"]))
             report = run.write()
+            refused = self._refusal(run, arguments)
+        except _run.JournalError as error:
+            raise AnsibleActionFail(str(error)) from None
         except OSError as error:
             raise AnsibleActionFail(
-                f"The report can't be written: {error}. Mend that, or set control_plane_report_directory."
+                f"The report can't be written: {error}. This run goes no further. "
+                "Make room, make the folder writable, or set control_plane_report_directory; and start again."
             ) from error
+        if refused:
+            raise AnsibleActionFail(refused)
         broken: list[t.Mapping[str, t.Any]] = []
         if closing:
             self._recap(report, run.directory)
@@ -71,6 +82,8 @@ class ActionModule(ActionBase):
             "run_id": run.id,
             "run_directory": run.directory,
             "resumed": _run.resumed(run) if arguments["state"] == "started" else [],
+            "standing": _run.standing(earlier),
+            "inherited_backup": _run.inherited_backup(earlier),
             "result": report["run"]["result"],
             "run": report["run"],
             "phase": next((event["name"] for event in reversed(events) if event["event"] == "phase"), ""),
@@ -89,6 +102,31 @@ class ActionModule(ActionBase):
                 "collection": collection_version(),
             },
         )
+
+    @staticmethod
+    def _refusal(run: _run.Run, arguments: dict[str, t.Any]) -> str:
+        """Once it is known whom the run is about, and nothing is changed yet."""
+        if not arguments["cluster"] or arguments["versions"] is None:
+            return ""
+        return _run.refusal(run, arguments["cluster"]["uid"], arguments["nodes"], arguments["versions"])
+
+    def _differences(
+        self, run: _run.Run, earlier: t.Sequence[_run.Event], versions: t.Mapping[str, t.Sequence[str]]
+    ) -> list[_run.Event]:
+        """Where earlier journals and the cluster differ: a warning each, as the cluster is what counts."""
+        target = run.report()["cluster"]["version_target"]
+        found = _run.differences(_run.standing(earlier), target, versions)
+        for node, words in found.items():
+            self._display.display(f"  {node}: {words}; the cluster counts")
+        return [
+            {
+                **{"event": "gate", "id": "server_is_target", "node": node, "peer": "", "severity": "warning"},
+                **{"verdict": "failed", "observed": words, "expected": "what the journal of the run before it has"},
+                **{"next_action": "None: the cluster counts, and what is left to do there is done."},
+                **{"accepted_by": None, "reason": "", "elapsed_seconds": 0.0, "samples": 1},
+            }
+            for node, words in found.items()
+        ]
 
     @staticmethod
     def _events(arguments: dict[str, t.Any], run: _run.Run) -> list[_run.Event]:

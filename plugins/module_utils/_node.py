@@ -19,6 +19,8 @@ if t.TYPE_CHECKING:
 MANIFESTS = "/etc/kubernetes/manifests"
 #: Where this collection keeps on a node what outlives one task: staged and former binaries, the steps' output.
 STATE_DIRECTORY = "/var/lib/mixedversion-kubernetes"
+#: What the unit of a driver step says of itself; the run's id comes behind it.
+STEP_OF_RUN = "mixedversion.kubernetes driver step of run "
 #: Where binaries are looked for: a task's own PATH may lack some of these.
 SEARCH_PATH = "/usr/bin:/usr/local/bin:/opt/bin:/usr/sbin:/usr/local/sbin:/bin"
 #: Properties of a systemd unit that name the files it is made of, in the order in which they are read.
@@ -147,6 +149,30 @@ def shown_files(text: str) -> list[str]:
     pairs = [line.partition("=") for line in text.splitlines()]
     values = [value for wanted in _UNIT_FILES for name, dummy, value in pairs if name == wanted]
     return [word for value in values for word in value.split() if word.startswith("/")]
+
+
+def active_steps(module: AnsibleModule) -> list[dict[str, str]]:
+    """The driver steps that are active here, whoever started them: ``{name, unit, run_id}``."""
+    return shown_steps(
+        output(module, "systemctl", "show", "--property=Id,ActiveState,Description", "mixedversion-*.service")
+    )
+
+
+def shown_steps(text: str) -> list[dict[str, str]]:
+    """The same from what ``systemctl show`` tells: a block a unit, with a line between two."""
+    found = []
+    for block in text.split("\n\n"):
+        told = dict(line.partition("=")[::2] for line in block.splitlines())
+        if told.get("ActiveState") in ("active", "activating", "deactivating", "reloading"):
+            unit, description = told["Id"], told.get("Description", "")
+            found.append(
+                {
+                    "name": unit[len("mixedversion-") : -len(".service")],
+                    "unit": unit,
+                    "run_id": description[len(STEP_OF_RUN) :] if description.startswith(STEP_OF_RUN) else "",
+                }
+            )
+    return found
 
 
 def usable(command: str) -> bool:

@@ -31,6 +31,28 @@ options:
     description: Run id below O(directory), or path of a backup's folder. Default is the newest verified backup.
     type: str
     default: ""
+  inherit:
+    description:
+      - What the backup must be for a run to inherit it. One that is not whole or is another is then no failure; it is
+        not inherited, and RV(inherited) and RV(reason) say so.
+    type: dict
+    suboptions:
+      sha256:
+        description: SHA-256 of the snapshot.
+        type: str
+        required: true
+      cluster_uid:
+        description: The cluster's uid.
+        type: str
+        required: true
+      cluster_id:
+        description: The etcd cluster's id.
+        type: str
+        required: true
+      revision:
+        description: The revision that it must not be older than.
+        type: int
+        required: true
   decrypted:
     description: The chosen backup's snapshot, decrypted, where it is encrypted; verified like one that is not.
     type: path
@@ -70,8 +92,16 @@ age_seconds:
   description: How long ago it was taken.
   returned: when there is one
   type: int
+inherited:
+  description: Whether the backup is one to inherit.
+  returned: with O(inherit)
+  type: bool
+reason:
+  description: Why it is none; empty if it is.
+  returned: with O(inherit)
+  type: str
 gates:
-  description: The verdict on C(backup_verified).
+  description: The verdict on C(backup_verified); none where there is nothing to inherit.
   returned: always
   type: list
   elements: dict
@@ -116,6 +146,25 @@ def troubles(backup: _backup.Backup, decrypted: str) -> list[str]:
     return found
 
 
+def strange(manifest: t.Mapping[str, t.Any], wanted: t.Mapping[str, t.Any]) -> list[str]:
+    """What tells this backup from the one that is to be inherited; *wanted* is as the option ``inherit`` has it."""
+    snapshot, cluster = manifest["snapshot"], manifest["cluster"]
+    found = [
+        f"its {name} is {has}, expected {wanted[key]}"
+        for name, key, has in (
+            ("sha256", "sha256", snapshot["sha256"]),
+            ("cluster's uid", "cluster_uid", cluster["uid"]),
+            ("etcd cluster", "cluster_id", cluster["etcd_cluster_id"]),
+        )
+        if str(has) != wanted[key]
+    ]
+    if int(snapshot["revision"]) < wanted["revision"]:
+        found.append(
+            f"its revision {snapshot['revision']} is older than {wanted['revision']}, with which that run began"
+        )
+    return found
+
+
 def snapshot_path(backup: _backup.Backup) -> str:
     name = os.path.basename(backup.manifest["snapshot"]["file"])
     if backup.manifest.get("encrypted") and not name.endswith(_backup.ENCRYPTED):
@@ -130,6 +179,15 @@ def main() -> t.NoReturn:
                 "directory": {"type": "path", "required": True},
                 "backup": {"type": "str", "default": ""},
                 "decrypted": {"type": "path"},
+                "inherit": {
+                    "type": "dict",
+                    "options": {
+                        "sha256": {"type": "str", "required": True},
+                        "cluster_uid": {"type": "str", "required": True},
+                        "cluster_id": {"type": "str", "required": True},
+                        "revision": {"type": "int", "required": True},
+                    },
+                },
             }
         ),
         supports_check_mode=True,
@@ -159,10 +217,22 @@ def main() -> t.NoReturn:
             age_seconds=int(age.total_seconds()),
         )
         wrong = troubles(backup, params["decrypted"] or "")
+        if params["inherit"]:
+            wrong += strange(backup.manifest, params["inherit"])
         gate.observed = f"{backup.path}: " + ("; ".join(wrong) or f"{len(backup.manifest['files'])} files whole")
         gate.verdict = _gate.FAILED if wrong else _gate.PASSED
     except (OSError, _backup.BackupError, KeyError, TypeError, ValueError) as error:
         gate.observed = f"the manifest lacks {error}" if isinstance(error, KeyError) else str(error)
+    if params["inherit"]:
+        held = gate.verdict == _gate.PASSED
+        result.update(inherited=held, reason="" if held else gate.observed)
+        if held:
+            manifest = result["manifest"]
+            gate.observed = (
+                f"inherited from run {manifest['run_id']}, which took it {manifest['taken']}: {gate.observed}, "
+                f"revision {manifest['snapshot']['revision']}"
+            )
+        module.exit_json(changed=False, gates=[gate.dump()] if held else [], **result)
     module.exit_json(changed=False, gates=[gate.dump()], **result)
 
 

@@ -43,9 +43,15 @@ options:
     type: str
     default: ""
   validate_only:
-    description: Only see whether gpg is there and O(recipient_file) holds a key that it can encrypt to.
+    description:
+      - Only see whether O(path) could be made, with O(room_bytes) in it; and, with O(recipient_file), whether gpg is
+        there and that holds a key that it can encrypt to.
     type: bool
     default: false
+  room_bytes:
+    description: What the folder has to have room for, with O(validate_only).
+    type: int
+    default: 0
   collection:
     description: Set by the action plug-in, the collection's version. Not meant for users.
     type: str
@@ -121,6 +127,20 @@ def try_key(run: Run, recipient_file: str) -> None:
         with open(source, "wb") as file:
             file.write(b"try\n")
         encrypt(run, source, source + _backup.ENCRYPTED, recipient_file)
+
+
+def try_folder(path: str, room_bytes: int) -> None:
+    """See, without a write, whether a folder could be made at *path*, and hold *room_bytes*."""
+    there = os.path.dirname(os.path.normpath(path))
+    while not os.path.exists(there):
+        there = os.path.dirname(there)
+    # Root may write anywhere but on what is mounted read-only, and that is told as well.
+    if not os.path.isdir(there) or not os.access(there, os.W_OK | os.X_OK):
+        raise _backup.BackupError(f"{there} can't be written")
+    status = os.statvfs(there)
+    free = status.f_bavail * status.f_frsize
+    if free < room_bytes:
+        raise _backup.BackupError(f"{there} has {free} bytes free, and etcd's database alone has {room_bytes}")
 
 
 def take(source: str, target: str) -> None:
@@ -199,6 +219,7 @@ def main() -> t.NoReturn:
                 "expected": {"type": "dict", "default": {}},
                 "recipient_file": {"type": "str", "default": ""},
                 "validate_only": {"type": "bool", "default": False},
+                "room_bytes": {"type": "int", "default": 0},
                 "collection": {"type": "str", "default": ""},
             }
         ),
@@ -207,6 +228,13 @@ def main() -> t.NoReturn:
     )
     params = module.params
     if params["validate_only"]:
+        try:
+            try_folder(params["path"], params["room_bytes"])
+        except _backup.BackupError as error:
+            module.fail_json(
+                msg=f"The backup can't be kept: {error}. Expected a folder on the controller that can be written and "
+                "has room for it. Nothing was changed. Make room, or set control_plane_backup_directory."
+            )
         try:
             if params["recipient_file"]:
                 try_key(module.run_command, params["recipient_file"])

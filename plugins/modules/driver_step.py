@@ -28,15 +28,23 @@ options:
     type: str
     required: true
   command:
-    description: The command and its arguments. No secret may be among them.
+    description: The command and its arguments, but with O(attach_only). No secret may be among them.
     type: list
     elements: str
-    required: true
   evidence:
     description: Gates that must have held in this run. Those of one node count for that node only.
     type: list
     elements: str
-    required: true
+    default: []
+  attach_only:
+    description:
+      - Start nothing. Wait until what runs under O(name) has ended, however it ends.
+    type: bool
+    default: false
+  run_id:
+    description: The run that the unit says it belongs to. Default is the run of O(run_directory).
+    type: str
+    default: ""
 """
 
 EXAMPLES = r"""
@@ -103,7 +111,7 @@ class Step:
     def tail(self) -> list[str]:
         return _node.read(f"{self.folder}/output").splitlines()[-TAIL_LINES:]
 
-    def start(self, command: list[str]) -> None:
+    def start(self, command: list[str], run_id: str) -> None:
         """Start anew; what the step of this name left before is kept once."""
         if os.path.isdir(self.folder):
             shutil.rmtree(f"{self.folder}.previous", ignore_errors=True)
@@ -113,6 +121,7 @@ class Step:
             [
                 "systemd-run",
                 f"--unit={self.unit}",
+                f"--description={_node.STEP_OF_RUN}{run_id}",
                 "--collect",
                 "--property=Type=exec",
                 "--property=UMask=0077",
@@ -145,7 +154,8 @@ def look(step: Step) -> _gate.Sample:
     if code is None and not step.active():
         # Between the two looks the unit may have ended properly.
         code = step.exit_code()
-        return _gate.Sample(False, "it was killed" if code is None else f"exit code {code}", final=True, data=code)
+        ended = "no exit code: it was killed, or the node was restarted" if code is None else f"exit code {code}"
+        return _gate.Sample(False, ended, final=True, data=code)
     return _gate.Sample(False, progress(step))
 
 
@@ -154,21 +164,26 @@ def main() -> t.NoReturn:
         argument_spec=_gate.argument_spec(
             {
                 "name": {"type": "str", "required": True},
-                "command": {"type": "list", "elements": "str", "required": True},
-                "evidence": {"type": "list", "elements": "str", "required": True},
+                "command": {"type": "list", "elements": "str"},
+                "evidence": {"type": "list", "elements": "str", "default": []},
+                "attach_only": {"type": "bool", "default": False},
+                "run_id": {"type": "str", "default": ""},
             }
         ),
+        required_if=[("attach_only", False, ("command",))],
         supports_check_mode=True,
     )
     params = module.params
     step = Step(module, params["name"])
     memory = dict((params["slice"] or {}).get("memory") or {})
     if module.check_mode:
-        module.exit_json(changed=True, attached=False, output=[], command=params["command"])
+        module.exit_json(changed=not params["attach_only"], attached=False, output=[], command=params["command"])
     if "attached" not in memory:
         memory["attached"] = step.active()
         if not memory["attached"]:
-            step.start(params["command"])
+            if params["attach_only"]:
+                module.exit_json(changed=False, attached=False, output=step.tail())
+            step.start(params["command"], params["run_id"])
     waited = _gate.wait(lambda: look(step), params)
     if waited.pending:
         module.exit_json(**_gate.pending(waited, memory))
@@ -181,6 +196,9 @@ def main() -> t.NoReturn:
             **result,
         )
     code = waited.sample.data
+    if params["attach_only"]:
+        # What the node is now is read from the node.
+        module.exit_json(**{**result, "changed": False}, **({} if code is None else {"exit_code": code}))
     if code != 0:
         module.fail_json(
             msg=f"{' '.join(params['command'])} ended with {waited.sample.progress}. "

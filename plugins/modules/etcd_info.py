@@ -82,6 +82,10 @@ lag:
   description: By how many raft entries the slowest answering member's applied index is behind the newest index.
   returned: success
   type: int
+revision:
+  description: The newest revision that a member has told; a little more may be written by now.
+  returned: success
+  type: int
 hash:
   description: Hashes of the members' stores at one revision.
   returned: success
@@ -224,6 +228,7 @@ def facts(cluster: _etcd.Cluster, hashes: _etcd.Hashes) -> dict[str, t.Any]:
         "term": max(cluster.terms, default=0),
         "alarms": cluster.alarms,
         "lag": cluster.lag(),
+        "revision": max((status.revision for status in statuses), default=0),
         "hash": {
             "revision": hashes.revision,
             "hashes": hashes.by_member,

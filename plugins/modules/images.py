@@ -63,6 +63,7 @@ gates:
 
 import json
 import shutil
+import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -71,6 +72,11 @@ from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _ga
 
 #: The pods an upgrade restarts; add-ons are pulled by their own workloads.
 CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd", "pause")
+
+
+#: The exit code of coreutils' timeout.
+TIMED_OUT = 124
+OUT_OF_TIME = "not pulled before the time-out of all images was over"
 
 
 class Runtime:
@@ -96,10 +102,15 @@ class Runtime:
             self._module.fail_json(msg=f"The container runtime can't be asked for its images: {words.strip()}")
         return names
 
-    def pull(self, image: str) -> str:
+    def pull(self, image: str, seconds: float) -> str:
         """Pull; the runtime's words if that fails."""
+        if seconds <= 0:
+            return OUT_OF_TIME
         tool = [self._crictl, "pull"] if self._crictl else [self._ctr, "--namespace", "k8s.io", "images", "pull"]
-        code, text, words = self._module.run_command([*tool, image])
+        # coreutils' timeout, as a module can't bound what it runs.
+        code, text, words = self._module.run_command(["timeout", f"{seconds:.0f}", *tool, image])
+        if code == TIMED_OUT:
+            return OUT_OF_TIME
         return (words.strip().splitlines() or text.strip().splitlines() or ["no words"])[-1] if code else ""
 
 
@@ -137,7 +148,9 @@ def main() -> t.NoReturn:
     missing = sorted(set(images) - runtime.present())
     troubles = {}
     if not module.check_mode:
-        troubles = {image: words for image, words in ((image, runtime.pull(image)) for image in missing) if words}
+        until = time.monotonic() + params["timeout"]
+        pulled = {image: runtime.pull(image, until - time.monotonic()) for image in missing}
+        troubles = {image: words for image, words in pulled.items() if words}
     verdict = _gate.FAILED if troubles else _gate.PASSED
     observed = "; ".join(f"{image} can't be pulled: {words}" for image, words in troubles.items())
     if not observed:

@@ -169,6 +169,15 @@ certificates:
       description: The whole bundle where the role is a CA, else the first certificate, the leaf.
       type: str
       returned: always
+active_steps:
+  description: The driver steps that are active on the node, whichever run started them.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    name: {description: The step's name., type: str, returned: always}
+    unit: {description: Its unit., type: str, returned: always}
+    run_id: {description: The run that started it; empty if it does not say., type: str, returned: always}
 clock:
   description: Seconds since 1970 by the node's clock, when the module ended.
   returned: always
@@ -420,6 +429,7 @@ def main() -> t.NoReturn:
         packages=_node_facts.packages(module),
         patches=_node_facts.patches(patches) if patches else None,
         balancers=_node_facts.balancers(port),
+        active_steps=_node.active_steps(module),
         clock=time.time(),
         addresses=_node.addresses(),
     )

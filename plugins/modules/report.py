@@ -65,7 +65,14 @@ options:
     type: list
     elements: str
   cluster:
-    description: Name and uid of the cluster.
+    description: Name and uid of the cluster, and the revision that its etcd has now.
+    type: dict
+  versions:
+    description:
+      - By node, the versions of its components, kubelets aside; with O(cluster) and O(nodes).
+      - The task fails, before anything is changed, where an unfinished run before this one was of another cluster, has
+        brought a node to another target, or has left a node half-way that is not among O(nodes).
+      - Where the journals of resumed runs say otherwise, the report has a warning; what is given here counts.
     type: dict
   proxies:
     description: What M(mixedversion.kubernetes.proxy_info) returned.
@@ -124,6 +131,18 @@ resumed:
   returned: always
   type: list
   elements: str
+standing:
+  description:
+    - By node, how far its C(control_plane) and its C(kubelet) came in the resumed runs, V(half_way) or V(done), by
+      their journals; none but when it is started, or with O(cluster).
+  returned: always
+  type: dict
+inherited_backup:
+  description:
+    - The newest backup of the resumed runs, as the report has it, with C(live_revision), the revision of etcd when the
+      first of them began; empty if there is none.
+  returned: always
+  type: dict
 result:
   description: How the run stands.
   returned: always
@@ -171,6 +190,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "changed": {"type": "str"},
     "nodes": {"type": "list", "elements": "str"},
     "cluster": {"type": "dict"},
+    "versions": {"type": "dict"},
     "proxies": {"type": "list", "elements": "dict"},
     "backup": {"type": "dict"},
     "result": {"type": "str", "choices": ["succeeded", "stopped", "failed"]},

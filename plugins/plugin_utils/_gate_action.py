@@ -10,14 +10,18 @@ accepted by name, writes the verdicts to the run's journal, and fails the task i
 from __future__ import annotations
 
 import getpass
+import os
 import time
 import typing as t
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _run
+
+#: Seconds from one try to reach a node to the next, over those that ssh itself spends on a try.
+RECONNECT_SECONDS = 2.0
 
 #: No acceptance of these by name, and what there is instead.
 NEVER_ACCEPTED = {
@@ -57,6 +61,15 @@ def accepted(risks: t.Sequence[t.Mapping[str, str]]) -> dict[str, str]:
     return {risk["id"]: risk["reason"] for risk in risks}
 
 
+def unwritable(run: _run.Run | None, error: OSError) -> str:
+    """What a person has to know of a journal or file on the controller that can't be written."""
+    where = f" in {run.directory}" if run else ""
+    return (
+        f"The controller can't write{where}: {error}. This run goes no further. Make room, or make the folder "
+        "writable, and start the same playbook again: it reads the state from the cluster and goes on."
+    )
+
+
 class GateAction(ActionBase):
     """The action plug-in behind the collection's modules."""
 
@@ -76,7 +89,14 @@ class GateAction(ActionBase):
         risks = accepted(arguments.pop("accepted_risks", None) or [])
         run = _run.Run(directory) if directory else None
         self.before(arguments, run, task_vars)
-        result = self._wait(arguments, task_vars) if self.waits else self._once(arguments, task_vars)
+        try:
+            result = self._wait(arguments, task_vars) if self.waits else self._once(arguments, task_vars)
+        except AnsibleConnectionFailure as error:
+            if self._task.ignore_unreachable:
+                raise
+            # A host that can't be reached would end the play without its rescue: with a report that never ends, and a
+            # lock that nobody gives back.
+            raise AnsibleActionFail(self._lost(arguments, run, task_vars, error)) from None
         if result.get("unreachable") or result.get("skipped"):
             return result
         self.after(arguments, run, result, task_vars)
@@ -93,14 +113,37 @@ class GateAction(ActionBase):
             events += [{"event": "finding", **finding} for finding in result.get("findings", [])]
             if result.get("changed") and self.change and not self._task.check_mode:
                 events.append({"event": "changed", "node": self._node(arguments, task_vars), "what": self.change})
-            run.append(*events)
+            self._append(run, *events)
         broken = _run.broken(gates)
         if broken and not defer:
             result["failed"] = True
             result["msg"] = "\n".join([_run.words(broken), *([_run.changes(run.events())] if run else [])])
             if run:
-                run.append({"event": "stopping", "gate": broken[0]["id"], "node": broken[0]["node"]})
+                self._append(run, {"event": "stopping", "gate": broken[0]["id"], "node": broken[0]["node"]})
         return result
+
+    @staticmethod
+    def _append(run: _run.Run, *events: _run.Event) -> None:
+        """Write to the journal, which is what a run may not go on without."""
+        try:
+            run.append(*events)
+        except OSError as error:
+            raise AnsibleActionFail(unwritable(run, error)) from error
+
+    def _lost(
+        self,
+        arguments: dict[str, t.Any],
+        run: _run.Run | None,
+        task_vars: dict[str, t.Any],
+        error: AnsibleConnectionFailure,
+    ) -> str:
+        node = str(self._task.delegate_to or self._node(arguments, task_vars))
+        words = " ".join(str(error).split()).removesuffix(".")
+        changes = f" {_run.changes(run.events())}" if run else ""
+        return (
+            f"{node} can't be reached: {words}. What was started there may still run, and no other node is touched."
+            f"{changes} Make it reachable and start the same playbook again: it goes on from what the node is then."
+        )
 
     def before(self, arguments: dict[str, t.Any], run: _run.Run | None, task_vars: dict[str, t.Any]) -> None:
         """Look at or change the arguments before the module is started. Raise to refuse."""
@@ -123,9 +166,24 @@ class GateAction(ActionBase):
     def _wait(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         known: dict[str, t.Any] = {"progress": "", "elapsed_seconds": 0.0, "samples": 0, "memory": {}}
         started = time.monotonic()
+        playbook = os.getppid()
+        told = False
         while True:
+            if os.getppid() != playbook:
+                raise AnsibleActionFail("ansible-playbook has ended, and this worker of it ends as well.")
             known["elapsed_seconds"] = time.monotonic() - started
-            result = self._once({**arguments, "slice": known}, task_vars)
+            try:
+                result = self._once({**arguments, "slice": known}, task_vars)
+            except AnsibleConnectionFailure:
+                # What was begun goes on without us; a node that is back in time is only looked at again.
+                if not known["samples"] or known["elapsed_seconds"] >= float(arguments.get("timeout", 0)):
+                    raise
+                if not told:
+                    self._display.display(f"  {self._node(arguments, task_vars)}: can't be reached, tried again")
+                told = True
+                time.sleep(RECONNECT_SECONDS)
+                continue
+            told = False
             if not result.pop("pending", False):
                 return result
             known["progress"] = result["progress"]

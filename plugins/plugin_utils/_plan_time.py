@@ -26,7 +26,10 @@ def estimate(
     ours: list[tuple[str, dict[str, list[float]]]] = []
     others: list[tuple[str, dict[str, list[float]]]] = []
     for run in earlier:
-        events = run.events()
+        try:
+            events = run.events()
+        except _run.JournalError:
+            continue
         if not any(event["event"] == "plan" and event["driver"] == driver for event in events):
             continue
         report = _run.build(run.id, events)

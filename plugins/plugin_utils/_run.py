@@ -16,6 +16,7 @@ import fcntl
 import json
 import os
 import platform
+import re
 import secrets
 import socket
 import tempfile
@@ -82,14 +83,22 @@ GATE_IDS = frozenset(
 WARNINGS = frozenset(["crd_not_established", "apiservice_unavailable", "clock_skew"])
 #: Playbooks that change something, and go on where an earlier run of them ended.
 RESUMABLE = frozenset(["upgrade", "proxy", "backup"])
-#: For how long a lock is good that nobody renewed, as upgrade_lock has it.
+#: For how long a lock is good that nobody renewed, where the journal does not say; as upgrade_lock has it.
 LOCK_SECONDS = 7200
+#: The phases in which a node leaves its old version, and which part of its work that is.
+HOP_PHASES = {"driver step": "control_plane", "kubelet": "kubelet"}
+HALF_WAY = "half_way"
+DONE = "done"
 #: Verdicts that let a run go on.
 HOLDS = frozenset(["passed", "not_exercised", "accepted", "skipped"])
 _WORST_LAST = ["skipped", "not_exercised", "passed", "accepted", "unproven", "failed"]
 
 Event = dict[str, t.Any]
 Report = dict[str, t.Any]
+
+
+class JournalError(ValueError):
+    """A journal that can't be read, or a run that can't be gone on from; the text says what to do."""
 
 
 def now() -> str:
@@ -136,28 +145,39 @@ class Run:
 
     @property
     def began(self) -> str:
-        """When its first event was written; an id tells the second only. Empty where a crash left no whole one."""
-        with open(self.journal, encoding="utf-8") as file:
+        """When its first event was written; where that can't be read, the second that its id tells."""
+        with open(self.journal, "rb") as file:
             try:
                 return str(json.loads(file.readline())["at"])
-            except (ValueError, LookupError):
-                return ""
+            except (ValueError, LookupError, TypeError):
+                return re.sub(r"^(\d{4})(\d\d)(\d\dT\d\d)(\d\d)(\d\d)Z.*", r"\1-\2-\3:\4:\5.000Z", self.id)
 
     def events(self) -> list[Event]:
         """What was written so far. A line cut off by a crash is the last one, and left out."""
-        with open(self.journal, encoding="utf-8") as file:
-            lines = file.read().splitlines()
-        found = []
+        with open(self.journal, "rb") as file:
+            lines = file.read().split(b"\n")
+        # What is behind the last newline never got whole.
+        lines.pop()
+        found: list[Event] = []
         for number, line in enumerate(lines, 1):
             try:
-                found.append(json.loads(line))
-            except ValueError as error:
-                if number == len(lines):
-                    break
-                raise ValueError(
-                    f"{self.journal}, line {number} is no JSON: {error}. Move this run's folder away."
-                ) from error
+                event = json.loads(line)
+                if not isinstance(event["event"], str) or not isinstance(event["at"], str):
+                    raise ValueError("it is no event")
+            except (ValueError, LookupError, TypeError) as error:
+                # The words of the error would quote whatever is there now.
+                raise self._unreadable(f"line {number} is no event of a run ({type(error).__name__})") from None
+            found.append(event)
+        if not found and os.path.exists(os.path.join(self.directory, "report.json")):
+            raise self._unreadable("it has no event, though the run had begun")
         return found
+
+    def _unreadable(self, what: str) -> JournalError:
+        return JournalError(
+            f"The journal {self.journal} can't be read: {what}. Expected one JSON object a line, as it was written. "
+            f"Nothing was changed. Run {self.id} may have left a node half-way: read report.md beside it, and move the "
+            "folder away; the next run then reads all it needs from the cluster, and takes a backup of its own."
+        )
 
     def report(self) -> Report:
         return build(self.id, self.events())
@@ -174,14 +194,19 @@ def start(report_directory: str, event: Event) -> Run:
     """Make a new run's folder, point ``latest`` at it, and close runs before it that died.
 
     It resumes the run before it of the same playbook, dry runs left out, if that one did not succeed and had the same
-    target. A playbook that only reads resumes nothing.
+    target. A playbook that only reads resumes nothing, and is not kept from reading by a journal that can't be read.
     """
     os.makedirs(report_directory, mode=0o755, exist_ok=True)
     latest = os.path.join(report_directory, "latest")
     resumes = None
     for previous in runs(report_directory):
-        _close_if_dead(previous)
-        run = previous.report()["run"]
+        try:
+            _close_if_dead(previous)
+            run = previous.report()["run"]
+        except JournalError:
+            if event.get("playbook") in RESUMABLE:
+                raise
+            continue
         if run["playbook"] == event.get("playbook") and run["playbook"] in RESUMABLE and not run["check_mode"]:
             # One that still runs is not gone on from: its lock is its own.
             if run["result"] not in ("succeeded", "running") and _target(previous) == event.get("target"):
@@ -190,13 +215,130 @@ def start(report_directory: str, event: Event) -> Run:
     directory = os.path.join(report_directory, new_id())
     os.mkdir(directory, mode=0o755)
     current = Run(directory)
-    current.append(
-        {"event": "run_started", "resumes": resumes, "pid": os.getppid(), "host": socket.gethostname(), **event}
-    )
+    begun = {"event": "run_started", "resumes": resumes, "pid": os.getppid(), "host": socket.gethostname(), **event}
+    current.append({**begun, "process": _process(begun["pid"])})
     link = os.path.join(report_directory, f".latest.{current.id}")
     os.symlink(current.id, link)
     os.replace(link, latest)
     return current
+
+
+def earlier(run: Run) -> list[Run]:
+    """The runs whose folders lie beside *run*'s and that began before it, newest first."""
+    return [one for one in runs(os.path.dirname(os.path.normpath(run.directory))) if one.id != run.id]
+
+
+def unfinished(run: Run) -> list[Run]:
+    """The runs before *run*, of its playbook and no dry runs, since one succeeded; newest first.
+
+    A roll-back that succeeded settles what was before it as well.
+    """
+    playbook = run.report()["run"]["playbook"]
+    found = []
+    for one in earlier(run) if playbook in RESUMABLE else []:
+        told = one.report()["run"]
+        if told["check_mode"] or told["playbook"] not in (playbook, "rollback"):
+            continue
+        if told["result"] == "succeeded":
+            break
+        if told["playbook"] == playbook:
+            found.append(one)
+    return found
+
+
+def standing(events: t.Iterable[Event]) -> dict[str, dict[str, str]]:
+    """How far each node came, by the journal: ``{node: {control_plane or kubelet: half_way or done}}``.
+
+    A node is half-way from when it begins to leave its old version until all that proves its new one has held.
+    """
+    found: dict[str, dict[str, str]] = {}
+    opened: dict[str, str] = {}
+    for event in events:
+        node = event.get("node")
+        if event["event"] == "phase" and node and event["name"] in HOP_PHASES:
+            opened[node] = HOP_PHASES[event["name"]]
+            found.setdefault(node, {})[opened[node]] = HALF_WAY
+        elif event["event"] == "phase_done" and node in opened:
+            found[node][opened.pop(node)] = DONE
+    return found
+
+
+def inherited_events(run: Run) -> list[Event]:
+    """What the runs that *run* goes on from have written, oldest first."""
+    folder = os.path.dirname(os.path.normpath(run.directory))
+    chain = [Run(os.path.join(folder, id_)) for id_ in reversed(resumed(run))]
+    return [event for one in chain if os.path.exists(one.journal) for event in one.events()]
+
+
+def inherited_backup(events: t.Sequence[Event]) -> dict[str, t.Any]:
+    """The newest backup in what was resumed, with the revision that etcd had when the first of these runs began.
+
+    Empty if there is none, or nobody knows what revision it has to have.
+    """
+    backup = next((event["backup"] for event in reversed(events) if event["event"] == "backup"), None)
+    first = next((event["revision"] for event in events if event["event"] == "cluster" and event.get("revision")), 0)
+    return {**backup, "live_revision": int(first)} if backup and backup["verified"] and first else {}
+
+
+def refusal(run: Run, uid: str, nodes: t.Sequence[str], versions: t.Mapping[str, t.Sequence[str]]) -> str:
+    """Why *run* can't go on beside what an unfinished run before it left; empty if nothing stands in the way.
+
+    *uid* is the cluster's, *nodes* are the inventory's, *versions* what the components of each node are now.
+    """
+    target = _target(run)
+    for one in unfinished(run):
+        events = one.events()
+        came = standing(events)
+        if not came:
+            continue
+        theirs, cluster = _target(one), next((e["uid"] for e in events if e["event"] == "cluster"), "")
+        words = f"The {run.report()['run']['playbook']} {one.id} to {theirs} is unfinished: it began with"
+        begun = f"{words} {', '.join(came)}"
+        away = f"move {one.directory} away"
+        if cluster and uid and cluster != uid:
+            return (
+                f"{begun} of another cluster. Its uid is {cluster}, that of this cluster is {uid}. "
+                f"Nothing was changed. Give each cluster a control_plane_report_directory of its own, or {away}."
+            )
+        half = [node for node, parts in came.items() if HALF_WAY in parts.values()]
+        missing = [node for node in half if node not in nodes]
+        if missing:
+            return (
+                f"{begun} and left {', '.join(missing)} half-way, which the inventory no longer has; it has "
+                f"{', '.join(nodes)}. Nothing was changed. Put it back into the inventory and start again. If the node "
+                f"is gone for good, remove its etcd member and its server's Lease, and {away}."
+            )
+        # The cluster wins: where nothing is left of what it did, it is in nobody's way.
+        marked = [node for node in nodes if theirs in versions.get(node, ())]
+        if theirs != target and marked:
+            return (
+                f"{begun}, and {theirs} is on {', '.join(marked)}; this run is to {target}. Nothing was changed. "
+                f"Finish that one first with control_plane_version {theirs}, or roll it back; to go on to {target} in "
+                f"spite of it, {away}."
+            )
+    return ""
+
+
+def differences(
+    came: t.Mapping[str, t.Mapping[str, str]], target: str, versions: t.Mapping[str, t.Sequence[str]]
+) -> dict[str, str]:
+    """Where the journals and the cluster differ, in words by node; the cluster is what counts.
+
+    *came* is as :func:`standing` has it, *versions* are those of each node's components, kubelets aside.
+    """
+    found = {}
+    for node, parts in came.items():
+        part, now_there = parts.get("control_plane"), versions.get(node)
+        if not part or not now_there:
+            continue
+        whole = set(now_there) == {target}
+        if part == DONE and not whole:
+            found[node] = f"the journal has it done with {target}, and it has {', '.join(sorted(set(now_there)))}"
+        elif part == HALF_WAY and whole:
+            found[node] = f"the journal leaves it half-way, and all of its components are {target}"
+        elif part == HALF_WAY and target not in now_there:
+            found[node] = f"the journal leaves it half-way, and it still has {', '.join(sorted(set(now_there)))}"
+    return found
 
 
 def resumed(run: Run) -> list[str]:
@@ -205,11 +347,11 @@ def resumed(run: Run) -> list[str]:
     A run that stopped before it took the lock resumed the one that died holding it.
     """
     found: list[str] = []
-    earlier = run.report()["run"]["resumes"]
-    while earlier and earlier not in found:
-        found.append(earlier)
-        before = Run(os.path.join(os.path.dirname(os.path.normpath(run.directory)), earlier))
-        earlier = before.report()["run"]["resumes"] if os.path.exists(before.journal) else None
+    before_it = run.report()["run"]["resumes"]
+    while before_it and before_it not in found:
+        found.append(before_it)
+        before = Run(os.path.join(os.path.dirname(os.path.normpath(run.directory)), before_it))
+        before_it = before.report()["run"]["resumes"] if os.path.exists(before.journal) else None
     return found
 
 
@@ -239,19 +381,45 @@ def words(gates: t.Iterable[t.Mapping[str, t.Any]]) -> str:
 
 
 def _target(run: Run) -> t.Any:
-    return run.events()[0].get("target")
+    return next((event.get("target") for event in run.events() if event["event"] == "run_started"), None)
+
+
+def _process(pid: int) -> str:
+    """What tells a process from a later one with its number: the boot and, in it, the start. Empty where none can."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            boot = file.read().strip()
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            # Behind the name, which may hold anything, comes the third field; the start is the 22nd.
+            return f"{boot}/{stat.read().rpartition(b')')[2].split()[19].decode()}"
+    except (OSError, IndexError):
+        return ""
+
+
+def _lives(begun: Event) -> bool:
+    """Whether the process that a run of this host was started by is still there."""
+    try:
+        os.kill(begun["pid"], 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        # Somebody else's, and there.
+        pass
+    return not begun.get("process") or begun["process"] == _process(begun["pid"])
 
 
 def _close_if_dead(run: Run) -> None:
-    if run.report()["run"]["result"] != "running":
-        return
     told = run.events()
+    # Without an event it has done nothing: whatever began it ended before it could say so.
+    if not told or any(event["event"] == "run_finished" for event in told):
+        return
     if told[0].get("host") == socket.gethostname():
-        alive = os.path.exists(f"/proc/{told[0].get('pid')}")
+        alive = _lives(told[0])
     else:
-        # Its process can't be seen from here; what is silent for as long as a lock lasts is held to be dead.
+        # Its process can't be seen from here; what is silent for as long as its lock lasts is held to be dead.
         last = datetime.datetime.fromisoformat(told[-1]["at"].replace("Z", "+00:00"))
-        alive = (datetime.datetime.now(datetime.timezone.utc) - last).total_seconds() < LOCK_SECONDS
+        lock = next((event["seconds"] for event in reversed(told) if event["event"] == "lock"), LOCK_SECONDS)
+        alive = (datetime.datetime.now(datetime.timezone.utc) - last).total_seconds() < lock
     if alive:
         return
     run.append({"event": "run_finished", "result": "interrupted", "next_action": "Start the playbook again."})

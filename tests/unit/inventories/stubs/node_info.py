@@ -25,6 +25,7 @@ class ActionModule(ActionBase):
             "hostname": f"node-of-{name}",
             "distribution": "",
             "distribution_directory": "",
+            "active_steps": [],
             "apiserver_flags": {"advertise-address": f"10.77.0.{sum(name.encode()) % 250}", "secure-port": "6443"},
             "etcd": {"endpoint": "https://127.0.0.1:2379", "ca_file": "ca", "cert_file": "cert", "key_file": "key"},
             "certificates": [],

@@ -116,3 +116,20 @@ def test_a_manifest_that_names_files_elsewhere_is_none_of_ours(make):
     (folder / "manifest.json").write_text(json.dumps(backup.manifest))
     with pytest.raises(_backup.BackupError, match="no files of this folder"):
         _backup.load(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({}, []),
+        ({"revision": 120}, []),
+        ({"revision": 121}, ["its revision 120 is older than 121, with which that run began"]),
+        ({"cluster_uid": "v"}, ["its cluster's uid is u, expected v"]),
+        ({"cluster_id": "2"}, ["its etcd cluster is 1, expected 2"]),
+        ({"sha256": "0"}, ["its sha256 is s, expected 0"]),
+    ],
+)
+def test_only_the_backup_that_is_meant_is_inherited(more, words):
+    manifest = {"snapshot": {"sha256": "s", "revision": "120"}, "cluster": {"uid": "u", "etcd_cluster_id": 1}}
+    wanted = {"sha256": "s", "cluster_uid": "u", "cluster_id": "1", "revision": 100, **more}
+    assert backup_info.strange(manifest, wanted) == words

@@ -172,3 +172,19 @@ def test_a_dry_run_counts_the_backup_it_does_not_take(params, tmp_path):
     backups = [*_backup.listed(str(tmp_path / "backups")), backup_prune.pretended("r9", "ours", now)]
     found = _backup.superfluous(backups, "ours", "r9", 1, 0, now)
     assert [backup.path for backup in found] == [params["path"]]
+
+
+def test_a_folder_that_could_be_made_is_not_made(tmp_path):
+    backup_store.try_folder(str(tmp_path / "backups" / "run"), 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_without_room_is_refused(tmp_path):
+    with pytest.raises(_backup.BackupError, match="bytes free, and etcd's database alone has"):
+        backup_store.try_folder(str(tmp_path / "backups" / "run"), 2**62)
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
+    (tmp_path / "backups").touch()
+    with pytest.raises(_backup.BackupError, match="can't be written"):
+        backup_store.try_folder(str(tmp_path / "backups" / "run"), 1)

@@ -161,3 +161,25 @@ def test_a_certificate_that_a_kubeconfig_and_a_flag_name_is_told_once(file):
     named = file("x.conf", kubeconfig(f"client-certificate: {path}"))
     found = node_info.certificates({"tls-cert-file": path}, {}, [named])
     assert [entry["role"] for entry in found if entry["path"] in (path, named)] == ["serving"]
+
+
+UNITS = """Id=mixedversion-kubeadm-upgrade.service
+Description=mixedversion.kubernetes driver step of run 20261124T003000Z-ab12
+ActiveState=active
+
+Id=mixedversion-restart-etcd.service
+Description=/bin/sh -c something
+ActiveState=activating
+
+Id=mixedversion-done.service
+Description=mixedversion.kubernetes driver step of run 20261124T003000Z-ab12
+ActiveState=inactive
+"""
+
+
+def test_active_steps_say_whose_they_are():
+    assert [(step["name"], step["run_id"]) for step in _node.shown_steps(UNITS)] == [
+        ("kubeadm-upgrade", "20261124T003000Z-ab12"),
+        ("restart-etcd", ""),
+    ]
+    assert _node.shown_steps("") == []

@@ -212,11 +212,169 @@ def test_a_line_cut_off_at_the_end_is_left_out(tmp_path):
     assert [event["event"] for event in run.events()] == ["run_started"]
 
 
-def test_a_broken_line_in_the_middle_is_an_error(tmp_path):
+@pytest.mark.parametrize(
+    "content",
+    [b'{"event": "run_st\n{"event": "phase"}\n', b"\x00\xff\xfe\n" * 3, b"[]\n", b"7\n", b'{"event": 1, "at": "x"}\n'],
+    ids=["cut", "binary", "list", "number", "no event"],
+)
+def test_a_broken_line_is_an_error_that_says_what_to_do(tmp_path, content):
     run = start(tmp_path)
-    pathlib.Path(run.journal).write_text('{"event": "run_st\n{"event": "phase"}\n')
-    with pytest.raises(ValueError, match="line 1 is no JSON"):
-        run.events()
+    pathlib.Path(run.journal).write_bytes(content)
+    with pytest.raises(_run.JournalError, match=r"line 1 is no event of a run .* Nothing was changed") as error:
+        start(tmp_path)
+    assert run.id in str(error.value)
+    # What only reads is not kept from it.
+    assert start(tmp_path, playbook="verify").report()["run"]["result"] == "running"
+
+
+def test_a_journal_that_lost_its_content_is_an_error_where_it_had_some(tmp_path):
+    run = start(tmp_path)
+    pathlib.Path(run.journal).write_bytes(b"")
+    # Killed before it could say anything: it had done nothing.
+    assert start(tmp_path, playbook="proxy").report()["run"]["resumes"] is None
+    run.write()
+    with pytest.raises(_run.JournalError, match="it has no event"):
+        start(tmp_path)
+
+
+def test_a_run_whose_first_line_is_broken_is_not_taken_for_an_old_one(tmp_path):
+    old = start(tmp_path)
+    old.append({"event": "run_finished", "result": "failed"})
+    broken = tmp_path / "29991124T003000Z-ab12"
+    broken.mkdir()
+    (broken / "journal.jsonl").write_bytes(b"garbage\n")
+    assert [run.id for run in _run.runs(str(tmp_path))] == [broken.name, old.id]
+    with pytest.raises(_run.JournalError):
+        start(tmp_path)
+
+
+def test_a_later_process_of_the_same_number_is_not_the_run(tmp_path):
+    dead = start(tmp_path, pid=os.getpid())
+    path = pathlib.Path(dead.journal)
+    first = json.loads(path.read_text())
+    assert first["process"]
+    path.write_text(json.dumps({**first, "process": "of another boot"}) + "\n")
+    start(tmp_path)
+    assert dead.report()["run"]["result"] == "interrupted"
+
+
+def test_a_run_of_another_host_may_be_silent_for_as_long_as_its_lock_lasts(tmp_path):
+    at_last = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=3)
+    more = {"host": "elsewhere.invalid", "at": at_last.isoformat()}
+    elsewhere = start(tmp_path, pid=NO_PROCESS, **more)
+    elsewhere.append({"event": "lock", "seconds": 4 * 3600, **more})
+    start(tmp_path)
+    assert elsewhere.report()["run"]["result"] == "running"
+
+
+# What an unfinished run before this one leaves
+
+
+def phase(name, node):
+    return {"event": "phase", "node": node, "name": name}
+
+
+def hop(*nodes, half_way=""):
+    done = [event for node in nodes for event in (phase("driver step", node), {"event": "phase_done", "node": node})]
+    return [*done, *([phase("driver step", half_way), phase("gates", half_way)] if half_way else [])]
+
+
+def unfinished(folder, *events, uid="u", result="failed", **more):
+    run = start(folder, **more)
+    run.append({"event": "cluster", "name": "lab", "uid": uid, "revision": 100}, *events)
+    run.append({"event": "run_finished", "result": result})
+    return run
+
+
+NODES = ["cp1", "cp2", "cp3"]
+OLD = {node: ["v1.36.4"] for node in NODES}
+ON_CP1 = {**OLD, "cp1": ["v1.37.2"]}
+
+
+def test_how_far_the_nodes_came():
+    events = [phase("driver step", "cp1"), {"event": "phase_done", "node": "cp1"}, phase("enable the proxy", "cp3")]
+    events += [{"event": "phase_done", "node": "cp3"}, phase("driver step", "cp2"), phase("kubelet", "cp1")]
+    assert _run.standing(events) == {
+        "cp1": {"control_plane": "done", "kubelet": "half_way"},
+        "cp2": {"control_plane": "half_way"},
+    }
+
+
+def test_nothing_stands_in_the_way_of_going_on(tmp_path):
+    unfinished(tmp_path, *hop("cp1", half_way="cp2"))
+    run = start(tmp_path)
+    assert _run.refusal(run, "u", NODES, ON_CP1) == ""
+    assert _run.standing(_run.inherited_events(run)) == {
+        "cp1": {"control_plane": "done"},
+        "cp2": {"control_plane": "half_way"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("more", "uid", "nodes", "words"),
+    [
+        ({}, "other", NODES, "of another cluster. Its uid is u, that of this cluster is other"),
+        ({"target": "v1.37.3"}, "u", NODES, "v1.37.2 is on cp1; this run is to v1.37.3"),
+        ({}, "u", ["cp1", "cp3"], "left cp2 half-way, which the inventory no longer has"),
+    ],
+    ids=["cluster", "target", "inventory"],
+)
+def test_refused_before_anything_is_changed(tmp_path, more, uid, nodes, words):
+    before = unfinished(tmp_path, *hop("cp1", half_way="cp2"))
+    run = start(tmp_path, **more)
+    said = _run.refusal(run, uid, nodes, ON_CP1)
+    assert words in said and before.id in said and "Nothing was changed." in said
+    # A run that was refused does not hide the one for which it was.
+    run.append({"event": "run_finished", "result": "failed"})
+    assert words in _run.refusal(start(tmp_path, **more), uid, nodes, ON_CP1)
+
+
+@pytest.mark.parametrize("playbook", ["upgrade", "rollback"])
+def test_what_is_settled_stands_in_nobody_s_way(tmp_path, playbook):
+    unfinished(tmp_path, *hop("cp1", half_way="cp2"))
+    unfinished(tmp_path, playbook=playbook, result="succeeded")
+    assert _run.refusal(start(tmp_path, target="v1.37.3"), "other", ["cp1"], ON_CP1) == ""
+
+
+def test_another_target_that_no_node_has_stands_in_nobody_s_way(tmp_path):
+    unfinished(tmp_path, *hop(half_way="cp1"))
+    assert _run.refusal(start(tmp_path, target="v1.37.3"), "u", NODES, OLD) == ""
+
+
+def test_a_run_that_only_prepared_stands_in_nobody_s_way(tmp_path):
+    unfinished(tmp_path, phase("enable the proxy", "cp1"), {"event": "changed", "node": "cp1", "what": "flags"})
+    assert _run.refusal(start(tmp_path, target="v1.37.3"), "other", ["cp2"], OLD) == ""
+
+
+@pytest.mark.parametrize(
+    ("how", "versions", "words"),
+    [
+        ("done", ["v1.36.4", "v1.37.2"], "the journal has it done with v1.37.2, and it has v1.36.4, v1.37.2"),
+        ("done", ["v1.37.2"], None),
+        ("half_way", ["v1.36.4", "v1.37.2"], None),
+        ("half_way", ["v1.37.2"], "the journal leaves it half-way, and all of its components are v1.37.2"),
+        ("half_way", ["v1.36.4"], "the journal leaves it half-way, and it still has v1.36.4"),
+    ],
+)
+def test_where_journal_and_cluster_differ(how, versions, words):
+    found = _run.differences({"cp1": {"control_plane": how}}, "v1.37.2", {"cp1": versions})
+    assert found.get("cp1") == words
+
+
+BACKUP = {"path": "/b/snapshot.db", "sha256": "0" * 64, "revision": 120, "verified": True}
+
+
+def test_a_backup_is_inherited_and_judged_by_the_first_start(tmp_path):
+    unfinished(tmp_path, {"event": "backup", "backup": BACKUP})
+    second = start(tmp_path)
+    second.append({"event": "cluster", "name": "lab", "uid": "u", "revision": 500})
+    second.append({"event": "run_finished", "result": "failed"})
+    assert _run.inherited_backup(_run.inherited_events(start(tmp_path))) == {**BACKUP, "live_revision": 100}
+
+
+def test_there_is_nothing_to_inherit_of_a_run_that_backed_nothing_up(tmp_path):
+    unfinished(tmp_path)
+    assert _run.inherited_backup(_run.inherited_events(start(tmp_path))) == {}
 
 
 def test_a_run_goes_on_after_a_cut_off_line(tmp_path):
