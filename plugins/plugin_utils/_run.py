@@ -81,7 +81,9 @@ GATE_IDS = frozenset(
 #: Causes that diagnose warns of: the proxy does not carry what they are about, so nothing stops for them.
 WARNINGS = frozenset(["crd_not_established", "apiservice_unavailable", "clock_skew"])
 #: Playbooks that change something, and go on where an earlier run of them ended.
-RESUMABLE = frozenset(["upgrade", "proxy", "backup"])
+RESUMABLE = frozenset(["upgrade", "proxy", "backup", "rollback"])
+#: A roll-back takes up what an upgrade left, its lock above all, and an upgrade what a roll-back left.
+RELATED = frozenset(["upgrade", "rollback"])
 #: For how long a lock is good that nobody renewed, as upgrade_lock has it.
 LOCK_SECONDS = 7200
 #: Verdicts that let a run go on.
@@ -174,7 +176,8 @@ def start(report_directory: str, event: Event) -> Run:
     """Make a new run's folder, point ``latest`` at it, and close runs before it that died.
 
     It resumes the run before it of the same playbook, dry runs left out, if that one did not succeed and had the same
-    target. A playbook that only reads resumes nothing.
+    target. A playbook that only reads resumes nothing. A roll-back has no target of its own, and one that succeeded
+    leaves the upgrade before it as unfinished as it was.
     """
     os.makedirs(report_directory, mode=0o755, exist_ok=True)
     latest = os.path.join(report_directory, "latest")
@@ -182,11 +185,15 @@ def start(report_directory: str, event: Event) -> Run:
     for previous in runs(report_directory):
         _close_if_dead(previous)
         run = previous.report()["run"]
-        if run["playbook"] == event.get("playbook") and run["playbook"] in RESUMABLE and not run["check_mode"]:
-            # One that still runs is not gone on from: its lock is its own.
-            if run["result"] not in ("succeeded", "running") and _target(previous) == event.get("target"):
-                resumes = previous.id
-            break
+        if not follows(str(event.get("playbook")), run["playbook"]) or run["check_mode"]:
+            continue
+        if run["playbook"] == "rollback" and run["result"] == "succeeded":
+            continue
+        # One that still runs is not gone on from: its lock is its own.
+        same = "rollback" in (run["playbook"], event.get("playbook")) or _target(previous) == event.get("target")
+        if run["result"] not in ("succeeded", "running") and same:
+            resumes = previous.id
+        break
     directory = os.path.join(report_directory, new_id())
     os.mkdir(directory, mode=0o755)
     current = Run(directory)
@@ -197,6 +204,11 @@ def start(report_directory: str, event: Event) -> Run:
     os.symlink(current.id, link)
     os.replace(link, latest)
     return current
+
+
+def follows(playbook: str, former: str) -> bool:
+    """Whether a run of *playbook* may go on from one of *former*."""
+    return playbook in RESUMABLE and (playbook == former or {playbook, former} <= RELATED)
 
 
 def resumed(run: Run) -> list[str]:
