@@ -139,7 +139,7 @@ def manifest(component: str) -> str:
 def paths_of(module: AnsibleModule, driver: str, component: str) -> list[str]:
     """The files that make a component behave as it does, other than its binary and its certificates.
 
-    Certificates that kubeadm renews on the way stay: the same CA signed the new ones, and the old ones may be at their end.
+    Certificates that kubeadm renewed on the way stay: the same CA signed them, and the old ones may be at their end.
     """
     if component == KUBELET:
         return list(KUBELET_FILES) if driver == "kubeadm" else []

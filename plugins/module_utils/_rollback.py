@@ -80,10 +80,10 @@ def etcd_part(component: Component, etcd: Etcd) -> tuple[Part, str]:
 
     A member may go back one minor for as long as the others hold the cluster at the old one: etcd's guides to
     upgrades, "Rollback". The cluster version rises when every member is of the new minor, and each member's storage
-    version with it; from then on the old binary ends at its start. Sources: etcd ``server/storage/schema`` (``Validate``:
-    "version ... is not supported") and ``server/etcdserver/version``. Seen with 3.6.14 and 3.7.0: a member that was
-    at 3.7.0 beside two of 3.6.14 went back and had all that was written; with three at 3.7.0 it took four seconds until
-    the storage version was 3.7.0, a 3.6.14 on that data ended with these words, and 3.7.0 served it again unharmed.
+    version with it; from then on the old binary ends at its start. Sources: etcd ``server/storage/schema``
+    (``Validate``: "version ... is not supported") and ``server/etcdserver/version``. Seen with 3.6.14 and 3.7.0: a
+    member that was at 3.7.0 beside two of 3.6.14 went back and had all that was written; with three at 3.7.0 the
+    storage version was 3.7.0 within four seconds, a 3.6.14 on that data ended with these words, and 3.7.0 served it.
     """
     before, now = component.before, component.now
 
@@ -136,8 +136,8 @@ def decide(
       the binary (KEP-4330, k8s.io/component-base ``compatibility``). The old servers beside it had to read all of that
       already. So one minor back is safe, two are not, and neither is one below that flag. What only the new version
       knows stays in etcd, untouched by the old one, until the upgrade is done.
-    - With every server ready at the target nothing is unfinished: going back would be a downgrade, which Kubernetes does
-      not support, and kubelets may have followed.
+    - With every server ready at the target nothing is unfinished: going back would be a downgrade, which Kubernetes
+      does not support, and kubelets may have followed.
     - A kubelet may not be newer than its server (skew policy), so it must be possible to put it back first.
     - Controller manager and scheduler may not be newer than their server: they go back with it, before it.
     """
@@ -151,8 +151,8 @@ def decide(
             part = Part(component.name, component.before, component.now, action)
         if part.action == BACK and not component.available:
             refusals.append(
-                f"the former {component.name} ({component.before or 'of an unknown version'}) is not on the node, expected "
-                "it to be kept. Install that version by hand, then start again"
+                f"the former {component.name} ({component.before or 'of an unknown version'}) is not on the node, "
+                "expected it to be kept. Install that version by hand, then start again"
             )
         parts.append(part)
     by_name = {part.name: part for part in parts}
@@ -165,8 +165,8 @@ def decide(
     ready = [version for version in servers.values() if version and minors_or_patch(version, target) >= 0]
     if servers and len(ready) == len(servers):
         refusals.append(
-            f"every server is ready at {target}, expected an upgrade that is not finished: a finished one can't be taken "
-            "back, as Kubernetes supports no downgrade. Start the upgrade again, which ends what is left"
+            f"every server is ready at {target}, expected an upgrade that is not finished: a finished one can't be "
+            "taken back, as Kubernetes supports no downgrade. Start the upgrade again, which ends what is left"
         )
     server = by_name.get(APISERVER)
     if server:
@@ -177,8 +177,8 @@ def decide(
             )
         if minors_up(server.before, server.now) > 1:
             refusals.append(
-                f"kube-apiserver is at {server.now} and was at {server.before}, expected one minor between them at most: "
-                "an older one can't be trusted to read what was written. Mend it, or restore a backup"
+                f"kube-apiserver is at {server.now} and was at {server.before}, expected one minor between them at "
+                "most: an older one can't be trusted to read what was written. Mend it, or restore a backup"
             )
         if min_compatibility and minors_up(server.before, f"{min_compatibility}.0") > 0:
             refusals.append(

@@ -11,8 +11,8 @@ module: former_state
 short_description: Keep a node's state before its step, and put components back to it
 version_added: 0.1.0
 description:
-  - Keeps manifests, or units with their drop-ins and environment files, the kubelet's configuration, kubeadm's, and which
-    binaries were in use, in one file below C(/var/lib/mixedversion-kubernetes/former) that only its owner can read.
+  - Keeps manifests, or units with their drop-ins and environment files, the kubelet's configuration, kubeadm's, and
+    which binaries were in use, in one file below C(/var/lib/mixedversion-kubernetes/former) for its owner alone.
   - A state that is kept already is that of a node whose step did not end, so it is not taken anew from what the step
     left; unless the node has arrived at that step's target since.
   - Puts files and binaries back, each in one step, and restarts nothing. A unit's file that was not there before is put
@@ -244,7 +244,8 @@ def binary_back(module: AnsibleModule, kept: _former.State, name: str, diffs: li
         told = _node.binary_version(module, source)
         if told != wanted:
             raise _former.FormerError(
-                f"{source} tells version {told or 'none'}, expected {wanted}; {path} was not changed. Put {wanted} there"
+                f"{source} tells version {told or 'none'}, expected {wanted}; {path} was not changed. "
+                f"Put {wanted} there"
             )
         _node.place(source, path)
     return True
