@@ -106,6 +106,23 @@ def replace(path: str, content: str | bytes, mode: int) -> None:
         raise
 
 
+def place(source: str, path: str) -> None:
+    """Copy *source* over *path* in one step: whoever starts it gets the old or the new one, never a part."""
+    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".mixedversion.")
+    try:
+        with os.fdopen(handle, "wb") as target, open(source, "rb") as file:
+            shutil.copyfileobj(file, target, 1 << 20)
+            target.flush()
+            os.fsync(target.fileno())
+        os.chmod(temporary, 0o755)
+        os.replace(temporary, path)
+        sync_directory(os.path.dirname(path))
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
 def folder_bytes(path: str) -> int:
     """Size of the files below *path*, however deep."""
     total = 0

@@ -62,30 +62,11 @@ kept:
 """
 
 import os
-import shutil
-import tempfile
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _gate, _node, _version
-
-
-def place(source: str, path: str) -> None:
-    """Copy *source* over *path* in one step: whoever starts it gets the old or the new one, never a part."""
-    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".mixedversion.")
-    try:
-        with os.fdopen(handle, "wb") as target, open(source, "rb") as file:
-            shutil.copyfileobj(file, target, 1 << 20)
-            target.flush()
-            os.fsync(target.fileno())
-        os.chmod(temporary, 0o755)
-        os.replace(temporary, path)
-        _node.sync_directory(os.path.dirname(path))
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def main() -> t.NoReturn:
@@ -120,8 +101,8 @@ def main() -> t.NoReturn:
     kept = f"{_node.STATE_DIRECTORY}/binaries/{before or 'unknown'}/{os.path.basename(path)}"
     try:
         if os.path.exists(path) and not os.path.exists(kept):
-            place(path, kept)
-        place(source, path)
+            _node.place(path, kept)
+        _node.place(source, path)
     except OSError as error:
         module.fail_json(msg=f"{path} could not be replaced: {error}. The old one ({before}) is still in place.")
     module.exit_json(changed=True, kept=kept, **result)

@@ -14,7 +14,7 @@ description:
   - C(kubeadm upgrade) renders the API server's manifest from the ConfigMap C(kubeadm-config), so a flag that shall
     survive has to stand there.
   - Flags that the user has are kept; one that is named is replaced or taken out.
-  - Without O(flags) and O(feature_gates) nothing is written.
+  - Without O(flags), O(feature_gates) and O(text) nothing is written.
 author:
   - The mixedversion.kubernetes authors (@mixedversion)
 extends_documentation_fragment:
@@ -27,6 +27,10 @@ extends_documentation_fragment:
 attributes:
   diff_mode:
     support: full
+options:
+  text:
+    description: The whole ClusterConfiguration as it shall be, YAML, such as it was read before; flags are set in it.
+    type: str
 """
 
 EXAMPLES = r"""
@@ -86,7 +90,8 @@ def with_flags(configuration: dict[str, t.Any], params: t.Mapping[str, t.Any]) -
 
 def main() -> t.NoReturn:
     module = AnsibleModule(
-        argument_spec=_gate.argument_spec(_api.argument_spec(), _flags.OPTIONS), supports_check_mode=True
+        argument_spec=_gate.argument_spec(_api.argument_spec(), _flags.OPTIONS, {"text": {"type": "str"}}),
+        supports_check_mode=True,
     )
     server = _api.connect(module).endpoint
     # Comes with the kubernetes client, whose absence connect() has told by now.
@@ -95,14 +100,16 @@ def main() -> t.NoReturn:
     try:
         config_map = server.get(PATH)
         before = config_map["data"][KEY]
-        configuration = yaml.safe_load(before)
+        wanted = module.params["text"] or before
+        configuration = yaml.safe_load(wanted)
         if not isinstance(configuration.get("apiServer", {}).get("extraArgs", []), list):
             module.fail_json(
                 msg=f"kubeadm-config is {configuration.get('apiVersion')}, whose extraArgs are no list. Expected "
                 "kubeadm.k8s.io/v1beta4, which any upgrade to 1.31 or later writes."
             )
         changed = with_flags(configuration, module.params)
-        after = yaml.safe_dump(configuration, sort_keys=False) if changed else before
+        after = yaml.safe_dump(configuration, sort_keys=False) if changed else wanted
+        changed = after != before
         if changed and not module.check_mode:
             config_map["data"][KEY] = after
             # The PUT carries the resourceVersion that was read: a change by somebody else in between is refused.

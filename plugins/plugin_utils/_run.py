@@ -82,11 +82,15 @@ GATE_IDS = frozenset(
 #: Causes that diagnose warns of: the proxy does not carry what they are about, so nothing stops for them.
 WARNINGS = frozenset(["crd_not_established", "apiservice_unavailable", "clock_skew"])
 #: Playbooks that change something, and go on where an earlier run of them ended.
-RESUMABLE = frozenset(["upgrade", "proxy", "backup"])
+RESUMABLE = frozenset(["upgrade", "proxy", "backup", "rollback"])
+#: A roll-back takes up what an upgrade left, its lock above all, and an upgrade what a roll-back left.
+RELATED = frozenset(["upgrade", "rollback"])
 #: For how long a lock is good that nobody renewed, where the journal does not say; as upgrade_lock has it.
 LOCK_SECONDS = 7200
 #: The phases in which a node leaves its old version, and which part of its work that is.
 HOP_PHASES = {"driver step": "control_plane", "kubelet": "kubelet"}
+#: The phase that puts a node back.
+ROLL_BACK = "roll back"
 HALF_WAY = "half_way"
 DONE = "done"
 #: Verdicts that let a run go on.
@@ -195,6 +199,7 @@ def start(report_directory: str, event: Event) -> Run:
 
     It resumes the run before it of the same playbook, dry runs left out, if that one did not succeed and had the same
     target. A playbook that only reads resumes nothing, and is not kept from reading by a journal that can't be read.
+    A roll-back has no target of its own, and one that succeeded leaves the upgrade before it as unfinished as it was.
     """
     os.makedirs(report_directory, mode=0o755, exist_ok=True)
     latest = os.path.join(report_directory, "latest")
@@ -207,11 +212,15 @@ def start(report_directory: str, event: Event) -> Run:
             if event.get("playbook") in RESUMABLE:
                 raise
             continue
-        if run["playbook"] == event.get("playbook") and run["playbook"] in RESUMABLE and not run["check_mode"]:
-            # One that still runs is not gone on from: its lock is its own.
-            if run["result"] not in ("succeeded", "running") and _target(previous) == event.get("target"):
-                resumes = previous.id
-            break
+        if not follows(str(event.get("playbook")), run["playbook"]) or run["check_mode"]:
+            continue
+        if run["playbook"] == "rollback" and run["result"] == "succeeded":
+            continue
+        # One that still runs is not gone on from: its lock is its own.
+        same = "rollback" in (run["playbook"], event.get("playbook")) or _target(previous) == event.get("target")
+        if run["result"] not in ("succeeded", "running") and same:
+            resumes = previous.id
+        break
     directory = os.path.join(report_directory, new_id())
     os.mkdir(directory, mode=0o755)
     current = Run(directory)
@@ -221,6 +230,11 @@ def start(report_directory: str, event: Event) -> Run:
     os.symlink(current.id, link)
     os.replace(link, latest)
     return current
+
+
+def follows(playbook: str, former: str) -> bool:
+    """Whether a run of *playbook* may go on from one of *former*."""
+    return playbook in RESUMABLE and (playbook == former or {playbook, former} <= RELATED)
 
 
 def earlier(run: Run) -> list[Run]:
@@ -258,6 +272,10 @@ def standing(events: t.Iterable[Event]) -> dict[str, dict[str, str]]:
         if event["event"] == "phase" and node and event["name"] in HOP_PHASES:
             opened[node] = HOP_PHASES[event["name"]]
             found.setdefault(node, {})[opened[node]] = HALF_WAY
+        elif event["event"] == "phase" and node and event["name"] == ROLL_BACK:
+            # It is what it was, or the roll-back says that it is not.
+            opened.pop(node, None)
+            found.pop(node, None)
         elif event["event"] == "phase_done" and node in opened:
             found[node][opened.pop(node)] = DONE
     return found

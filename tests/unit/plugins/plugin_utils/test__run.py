@@ -384,3 +384,24 @@ def test_a_run_goes_on_after_a_cut_off_line(tmp_path):
     path.write_text(path.read_text()[:-20])
     start(tmp_path)
     assert dead.report()["run"]["result"] == "interrupted"
+
+
+def test_a_roll_back_takes_up_the_lock_of_the_upgrade_that_died(tmp_path):
+    dead = start(tmp_path, pid=NO_PROCESS)
+    back = start(tmp_path, playbook="rollback", target="")
+    assert _run.resumed(back) == [dead.id]
+    # One that failed in its turn is taken up by either, and its lock with it.
+    back.append({"event": "run_finished", "result": "failed"})
+    again = start(tmp_path, playbook="rollback", target="")
+    assert _run.resumed(again) == [back.id, dead.id]
+    again.append({"event": "run_finished", "result": "failed"})
+    assert _run.resumed(start(tmp_path)) == [again.id, back.id, dead.id]
+
+
+def test_an_upgrade_goes_on_from_the_upgrade_before_a_roll_back_that_succeeded(tmp_path):
+    failed = start(tmp_path)
+    failed.append({"event": "run_finished", "result": "failed"})
+    start(tmp_path, playbook="rollback", target="").append({"event": "run_finished", "result": "succeeded"})
+    assert _run.resumed(start(tmp_path)) == [failed.id]
+    # Nothing of it is a proxy run's.
+    assert _run.resumed(start(tmp_path, playbook="proxy", target="")) == []
