@@ -4,12 +4,10 @@
 
 from __future__ import annotations
 
-import os
 import typing as t
 
 from ansible.errors import AnsibleActionFail
 
-from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _meter
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _availability, _run
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils._gate_action import GateAction
 
@@ -20,13 +18,7 @@ class ActionModule(GateAction):
     def before(self, arguments: dict[str, t.Any], run: _run.Run | None, task_vars: dict[str, t.Any]) -> None:
         if run is None:
             raise AnsibleActionFail("availability_info needs run_directory: what is counted is counted for a run.")
-        folder = os.path.join(run.directory, _availability.FOLDER)
-        sizes = {}
-        if os.path.isdir(folder):
-            for entry in os.scandir(folder):
-                if entry.name.endswith(_meter.SUFFIX):
-                    sizes[entry.name[: -len(_meter.SUFFIX)]] = entry.stat().st_size
-        arguments.update(run_directory=run.directory, have=sizes)
+        arguments.update(run_directory=run.directory, have=_availability.sizes(run.directory))
 
     def after(
         self,
@@ -37,11 +29,7 @@ class ActionModule(GateAction):
     ) -> None:
         if run is None or result.get("failed"):
             return
-        folder = os.path.join(run.directory, _availability.FOLDER)
-        for name, text in result.pop("news", {}).items():
-            os.makedirs(folder, mode=0o755, exist_ok=True)
-            with open(os.path.join(folder, os.path.basename(name) + _meter.SUFFIX), "a", encoding="utf-8") as file:
-                file.write(text)
+        _availability.add(run.directory, result.pop("news", {}))
         seen = _availability.summarise(_availability.read(run.directory), [])
         result["availability"] = [
             {key: value for key, value in entry.items() if key not in ("by_phase", "series")} for entry in seen

@@ -50,6 +50,23 @@ def read(run_directory: str) -> list[Line]:
     return sorted(lines, key=lambda line: float(line["at"]))
 
 
+def sizes(run_directory: str) -> dict[str, int]:
+    """By meter how many bytes of what it wrote are here."""
+    folder = os.path.join(run_directory, FOLDER)
+    names = [name for name in os.listdir(folder) if name.endswith(_meter.SUFFIX)] if os.path.isdir(folder) else []
+    return {name[: -len(_meter.SUFFIX)]: os.path.getsize(os.path.join(folder, name)) for name in names}
+
+
+def add(run_directory: str, news: t.Mapping[str, str]) -> None:
+    """Add what meters on another host wrote since *sizes* was asked."""
+    folder = os.path.join(run_directory, FOLDER)
+    for name, text in news.items():
+        os.makedirs(folder, mode=0o755, exist_ok=True)
+        # A meter's name is no path, whatever another host says.
+        with open(os.path.join(folder, os.path.basename(name) + _meter.SUFFIX), "a", encoding="utf-8") as file:
+            file.write(text)
+
+
 def _parse(texts: t.Iterable[str]) -> list[Line]:
     found: list[Line] = []
     for text in texts:

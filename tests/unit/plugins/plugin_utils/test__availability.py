@@ -9,6 +9,8 @@ import xml.etree.ElementTree
 import jsonschema
 import pytest
 
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _meter
+from ansible_collections.mixedversion.kubernetes.plugins.modules import availability_info
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import (
     _availability,
     _availability_svg,
@@ -148,6 +150,19 @@ def test_names_are_escaped_in_the_picture(lines):
     report["nodes"][0]["name"] = "<cp1 & co>"
     report["availability"] = _availability.summarise(lines, _availability.phases(report))
     xml.etree.ElementTree.fromstring(_availability_svg.render(report))
+
+
+def test_what_another_host_counted_is_brought_line_by_line(tmp_path, lines):
+    there = _meter.Folder(str(tmp_path / "there"))
+    there.make()
+    here = str(tmp_path / "here")
+    texts = [json.dumps(entry) + "\n" for entry in lines]
+    with open(there.file("servers"), "w", encoding="utf-8") as file:
+        for part in ("".join(texts[:9]), texts[9][:20], texts[9][20:], "".join(texts[10:])):
+            file.write(part)
+            file.flush()
+            _availability.add(here, availability_info.news(there, _availability.sizes(here)))
+    assert _availability.read(here) == lines
 
 
 @pytest.mark.parametrize(("limit", "verdict"), [(2.75, "passed"), (2.7, "failed"), (0.0, "failed")])
