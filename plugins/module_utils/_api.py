@@ -101,9 +101,12 @@ class Server:
         path: str,
         headers: t.Mapping[str, str] | None = None,
         body: t.Any | None = None,
-        timeout: float = REQUEST_TIMEOUT,
+        timeout: t.Any = REQUEST_TIMEOUT,
     ) -> Answer:
-        """Send one request, never a second one for it. Raises :class:`ApiError` only when nothing answered."""
+        """Send one request, never a second one for it. Raises :class:`ApiError` only when nothing answered.
+
+        *timeout* is in seconds, for the connection and for the answer each; or a ``urllib3.Timeout``.
+        """
         sent = {"Accept": "application/json", **(headers or {})}
         for setting in self._configuration.auth_settings().values():
             if setting["in"] == "header" and setting["value"]:

@@ -87,6 +87,30 @@ None was exercised: no server served a resource that another one lacked while th
 {% endfor %}
 
 {% endif %}
+{% if availability %}
+## Availability
+
+![What clients got, over time](availability.svg)
+
+| asked | requests | failed | at the second try | no answer, seconds | longest | by kind |
+|---|---|---|---|---|---|---|
+{% for entry in availability %}
+{{ row(entry.target, entry.requests, entry.failed, entry.retries.values() | sum,
+       "%.1f" | format(entry.unavailable_seconds), "%.1f" | format(entry.longest_gap_seconds), kinds(entry)) }}
+{% endfor %}
+
+{% if availability | sum(attribute="failed") or availability | map(attribute="retries") | select | list %}
+| asked | node | phase | requests | failed | at the second try | no answer, seconds | longest | by kind |
+|---|---|---|---|---|---|---|---|---|
+{% for entry in availability %}
+{% for part in entry.by_phase if part.failed or part.retries or part.unavailable_seconds %}
+{{ row(entry.target, part.node or "the cluster", part.phase, part.requests, part.failed, part.retries.values() | sum,
+       "%.1f" | format(part.unavailable_seconds), "%.1f" | format(part.longest_gap_seconds), kinds(part)) }}
+{% endfor %}
+{% endfor %}
+
+{% endif %}
+{% endif %}
 ## Time
 
 | node | phase | seconds | changed | verdict |
@@ -107,9 +131,16 @@ def row(*cells: t.Any) -> str:
     return "| " + " | ".join(str(cell).replace("\n", " ").replace("|", "\\|") for cell in cells) + " |"
 
 
+def kinds(counted: t.Mapping[str, t.Any]) -> str:
+    """What the failed requests ended with, and in brackets what the first tries did whose second was answered."""
+    failures = ", ".join(f"{number} {kind}" for kind, number in counted["failures"].items())
+    retries = ", ".join(f"{number} {kind}" for kind, number in counted["retries"].items())
+    return f"{failures} (first tries: {retries})".strip() if retries else failures
+
+
 def render(report: t.Mapping[str, t.Any]) -> str:
     """The whole report as one Markdown document."""
     # Markdown, not HTML; there is nothing to escape but the cell's bar.
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, autoescape=False)
-    environment.globals["row"] = row
+    environment.globals.update(row=row, kinds=kinds)
     return environment.from_string(_TEMPLATE).render(**report)

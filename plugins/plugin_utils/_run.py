@@ -25,7 +25,11 @@ import typing as t
 from ansible.release import __version__ as ansible_core_version
 
 from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _version
-from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _markdown
+from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import (
+    _availability,
+    _availability_svg,
+    _markdown,
+)
 
 SCHEMA_VERSION = 1
 JOURNAL = "journal.jsonl"
@@ -184,13 +188,18 @@ class Run:
         )
 
     def report(self) -> Report:
-        return build(self.id, self.events())
+        report = build(self.id, self.events())
+        counted = _availability.read(self.directory)
+        report["availability"] = _availability.summarise(counted, _availability.phases(report))
+        return report
 
     def write(self) -> Report:
         """Replace the report's files by the present state."""
         report = self.report()
         write_atomically(os.path.join(self.directory, "report.json"), json.dumps(report, indent=2) + "\n")
         write_atomically(os.path.join(self.directory, "report.md"), _markdown.render(report))
+        if report["availability"]:
+            write_atomically(os.path.join(self.directory, "availability.svg"), _availability_svg.render(report))
         return report
 
 

@@ -1,0 +1,258 @@
+# SPDX-FileCopyrightText: The mixedversion.kubernetes authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Not for use outside of this collection.
+"""What a client of the API sees while the control plane is worked on: the same request to each target, again and again.
+
+The client is a well-behaved one: it keeps its connection, and where that is lost or can't be made it tries once more
+over a new one. What the second try brings is what counts; that a second was needed is counted apart. Where an answer
+is no 2xx, or does not come in time, it does not ask again.
+
+What was seen goes into a file of JSON lines, one for each second, so that nothing but the last second is lost with the
+process: ``{"at": <epoch seconds>, "seconds": <length>, "targets": {<name>: <tally>}}``. A tally has ``requests``,
+``failed`` and ``retried`` (numbers by kind; retried are those that the second try brought), ``slowest`` (seconds that
+the slowest answer took) and ``down``: pairs of epoch seconds, from when the first of some failures in a row was sent to
+when the next request was answered; the end is null while there is none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+import threading
+import time
+import typing as t
+
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _api
+
+with contextlib.suppress(ImportError):  # _api.connect says so
+    import urllib3
+
+#: What the endpoint of the kubeconfig is called among the targets.
+LOAD_BALANCER = "load balancer"
+#: Exists always, and a GET of one object by name is a read that goes through etcd (a list could come from a cache).
+#: It passes authentication, authorization, and priority and fairness on its way; /healthz and /readyz do not.
+PATH = "/api/v1/namespaces/kube-system"
+#: A connection that did not come about, or was lost: what a client tries again.
+LOST = frozenset(["refused", "reset"])
+#: Files in the folder of a run's meters.
+ALIVE, STOP, SUFFIX = "alive", "stop", ".jsonl"
+#: How often it is looked whether to go on, in seconds.
+LOOK = 0.25
+FLUSH = 1.0
+
+
+def kind_of(error: _api.ApiError) -> str:
+    """What a request ended with that was not answered."""
+    cause = error.__cause__
+    if isinstance(cause, urllib3.exceptions.NewConnectionError):
+        return "refused"
+    if isinstance(cause, urllib3.exceptions.TimeoutError):
+        return "timeout"
+    if isinstance(cause, urllib3.exceptions.SSLError):
+        # One that ends within the handshake is lost; what else goes wrong there is a certificate or a protocol.
+        return "reset" if "EOF" in str(cause) else "tls"
+    return "reset"
+
+
+def kind_of_status(status: int) -> str:
+    """The kind of failure that a status is; empty for a success."""
+    if 200 <= status <= 299:
+        return ""
+    if status in (404, 429):
+        return str(status)
+    return "5xx" if status >= 500 else "4xx"
+
+
+def ask(server: _api.Server, path: str, timeout: float) -> tuple[str, str]:
+    """Send one request as a well-behaved client does: what it failed with, and what its first try failed with."""
+    first = _once(server, path, timeout)
+    if first not in LOST:
+        return first, ""
+    return _once(server, path, timeout), first
+
+
+def _once(server: _api.Server, path: str, timeout: float) -> str:
+    try:
+        answer = server.request("GET", path, timeout=urllib3.Timeout(total=timeout))
+    except _api.ApiError as error:
+        return kind_of(error)
+    return kind_of_status(answer.status)
+
+
+@dataclasses.dataclass
+class Tally:
+    """What was seen of one target in one second."""
+
+    requests: int = 0
+    slowest: float = 0.0
+    failed: dict[str, int] = dataclasses.field(default_factory=dict)
+    retried: dict[str, int] = dataclasses.field(default_factory=dict)
+    down: list[tuple[float, float | None]] = dataclasses.field(default_factory=list)
+
+    def dump(self) -> dict[str, t.Any]:
+        told: dict[str, t.Any] = {"requests": self.requests, "slowest": round(self.slowest, 3)}
+        told.update({key: value for key in ("failed", "retried", "down") if (value := getattr(self, key))})
+        return told
+
+
+class Target(threading.Thread):
+    """Asks one target each *period*; one that hangs stops the clock of no other."""
+
+    def __init__(self, name: str, server: _api.Server, path: str, period: float, timeout: float) -> None:
+        super().__init__(name=name, daemon=True)
+        self._server, self._path, self._period, self._timeout = server, path, period, timeout
+        self._stopped = threading.Event()
+        self._lock = threading.Lock()
+        self._tally = Tally()
+        self._down: float | None = None
+
+    def run(self) -> None:
+        due = time.monotonic()
+        while not self._stopped.wait(max(0.0, due - time.monotonic())):
+            self.once()
+            # What could not be asked while an answer was waited for is not made up for.
+            due = max(due + self._period, time.monotonic())
+
+    def once(self) -> None:
+        sent, begun = time.time(), time.monotonic()
+        failed, first = ask(self._server, self._path, self._timeout)
+        took = time.monotonic() - begun
+        with self._lock:
+            tally = self._tally
+            tally.requests += 1
+            tally.slowest = max(tally.slowest, took)
+            if first and not failed:
+                tally.retried[first] = tally.retried.get(first, 0) + 1
+            if failed:
+                tally.failed[failed] = tally.failed.get(failed, 0) + 1
+                if self._down is None:
+                    self._down = sent
+                    tally.down.append((round(sent, 3), None))
+            elif self._down is not None:
+                tally.down.append((round(self._down, 3), round(sent + took, 3)))
+                self._down = None
+
+    def take(self) -> Tally:
+        """What was seen since it was last taken."""
+        with self._lock:
+            tally, self._tally = self._tally, Tally()
+        return tally
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+
+class Meter:
+    """Some targets, and the file that tells what was seen of them."""
+
+    def __init__(self, path: str, targets: t.Sequence[Target]) -> None:
+        self._path = path
+        self._targets = targets
+
+    def run(self, goes_on: t.Callable[[], bool]) -> None:
+        """Ask until *goes_on* says no. Whoever holds the file's lock is the one that writes it."""
+        with open(self._path, "a", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            for target in self._targets:
+                target.start()
+            begun = time.time()
+            while goes_on():
+                time.sleep(LOOK)
+                if time.time() - begun >= FLUSH:
+                    begun = self._write(file, begun)
+            for target in self._targets:
+                target.stop()
+            for target in self._targets:
+                target.join()
+            self._write(file, begun)
+
+    def _write(self, file: t.TextIO, begun: float) -> float:
+        now = time.time()
+        seen = {target.name: target.take().dump() for target in self._targets}
+        line = {"at": round(begun, 3), "seconds": round(now - begun, 3), "targets": seen}
+        file.write(json.dumps(line) + "\n")
+        file.flush()
+        return now
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+@dataclasses.dataclass(frozen=True)
+class Folder:
+    """Where the meters of one run write, on the host they run on.
+
+    That is the run's own folder where the controller is that host, so that nothing has to be fetched. ``pid`` is then
+    the process of the run, without which there is no use in going on; 0 elsewhere.
+    """
+
+    path: str
+    pid: int = 0
+
+    @classmethod
+    def of(cls, run_directory: str) -> Folder:
+        journal = os.path.join(run_directory, "journal.jsonl")
+        try:
+            with open(journal, encoding="utf-8") as file:
+                pid = int(json.loads(file.readline())["pid"])
+        except (OSError, ValueError, LookupError):
+            name = os.path.basename(os.path.normpath(run_directory))
+            return cls(os.path.expanduser(os.path.join("~", ".ansible", "mixedversion-kubernetes", name)))
+        return cls(os.path.join(run_directory, "availability"), pid)
+
+    @property
+    def local(self) -> bool:
+        return self.pid > 0
+
+    def make(self) -> None:
+        os.makedirs(self.path, mode=0o755 if self.local else 0o700, exist_ok=True)
+        self.touch()
+
+    def file(self, name: str) -> str:
+        return os.path.join(self.path, name + SUFFIX)
+
+    def names(self) -> list[str]:
+        with contextlib.suppress(FileNotFoundError):
+            return sorted(name[: -len(SUFFIX)] for name in os.listdir(self.path) if name.endswith(SUFFIX))
+        return []
+
+    def touch(self) -> None:
+        """Tell the meters that their run goes on."""
+        with open(os.path.join(self.path, ALIVE), "w", encoding="utf-8"):
+            pass
+
+    def stop(self) -> None:
+        """Tell the meters that their run is over."""
+        with open(os.path.join(self.path, STOP), "w", encoding="utf-8"):
+            pass
+
+    def goes_on(self, patience: float) -> bool:
+        """Whether the run is still there: not stopped, its process alive, and not silent for longer than *patience*."""
+        if os.path.exists(os.path.join(self.path, STOP)):
+            return False
+        if self.local:
+            return _alive(self.pid)
+        with contextlib.suppress(FileNotFoundError):
+            return time.time() - os.stat(os.path.join(self.path, ALIVE)).st_mtime < patience
+        return False
+
+    def running(self) -> list[str]:
+        """The meters that hold their file's lock, which ends with their process."""
+        found = []
+        for name in self.names():
+            with open(self.file(name), encoding="utf-8") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    found.append(name)
+        return found

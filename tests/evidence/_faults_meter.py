@@ -1,0 +1,132 @@
+# SPDX-FileCopyrightText: The mixedversion.kubernetes authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What clients of the load balancer get: the bare kubeadm procedure beside ours, both counted by our own meter.
+
+Each has a lab of its own, made alike and prepared alike: every server has the CA of its peers, etcd is stepped. The
+meter is the module that an upgrade starts for itself, here started by hand from before the first command to after the
+last one. Ten requests a second, each of a client that tries once more where its connection is lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+import typing as t
+
+from _common import OUT, ROOT, playbook
+from _lab import PEER_FLAG, Lab, NotAsWanted, log_of, say, until
+
+sys.path.insert(0, str(ROOT / "build" / "collections"))
+
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _meter
+from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _availability, _run
+
+#: The version that etcd has to have before it meets 3.7; with it an upgrade has nothing left to prepare.
+STEPPED = "3.6.14"
+KEPT = ("requests", "failed", "unavailable_seconds", "longest_gap_seconds", "slowest_seconds")
+
+
+@contextlib.contextmanager
+def metered(lab: Lab, what: str) -> t.Iterator[_run.Run]:
+    """The meter counts as long as this lasts; what it counted is in the run's folder."""
+    run = _run.start(
+        str(lab.out / "meter"), {"playbook": "", "target": lab.target, "check_mode": False, "pid": os.getpid()}
+    )
+    folder = _meter.Folder.of(run.directory)
+    options = {"kubeconfig": str(lab.folder / "admin.conf"), "run_directory": run.directory}
+    with log_of(f"meter-{what}").open("w") as log:
+        process = subprocess.Popen(
+            ["ansible", "localhost", "-m", "mixedversion.kubernetes.meter_availability", "-a", json.dumps(options)],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            until("the meter counts", lambda: _availability.read(run.directory) or process.poll() is not None)
+            if process.poll() is not None:
+                raise NotAsWanted(f"the meter ended at once, see {log.name}")
+            yield run
+        finally:
+            if process.poll() is None:
+                folder.stop()
+                process.wait(timeout=30)
+    run.append({"event": "run_finished", "result": "succeeded"})
+    run.write()
+
+
+def counted(run: _run.Run) -> dict[str, float]:
+    """What came of the load balancer's requests."""
+    balancer = next(entry for entry in run.report()["availability"] if entry["target"] == _meter.LOAD_BALANCER)
+    say(f"{_meter.LOAD_BALANCER}: {_availability.told(balancer)}")
+    found: dict[str, float] = {key: balancer[key] for key in KEPT}
+    found["answered_at_the_second_try"] = sum(balancer["retries"].values())
+    return found
+
+
+def copy(lab: Lab, host: str, *names: str) -> None:
+    """The target's programs onto a node, as a package manager would put them there."""
+    for name in names:
+        source = f"{lab.variables['control_plane_binaries_directory']}/{name}"
+        subprocess.run(["podman", "cp", source, f"{lab.name}-{host}:/usr/bin/.{name}"], check=True, capture_output=True)
+        where = lab.sh(host, f"command -v {name}").strip()
+        lab.sh(host, f"chmod 0755 /usr/bin/.{name}; mv /usr/bin/.{name} {where}")
+
+
+def bare(lab: Lab) -> None:
+    """kubernetes.io, "Upgrading kubeadm clusters", node by node. Nothing runs on the nodes that a drain would move."""
+    ignored = ",".join(lab.variables["control_plane_kubeadm_ignored_preflight_errors"])
+    for number, host in enumerate(lab.hosts):
+        copy(lab, host, "kubeadm")
+        what = f"apply {lab.target} --yes" if number == 0 else "node"
+        say(f"{host}: kubeadm upgrade {what}")
+        lab.sh(host, f"kubeadm upgrade {what} --ignore-preflight-errors={ignored}", timeout=1200)
+        copy(lab, host, "kubelet", "kubectl")
+        lab.sh(host, "systemctl daemon-reload; systemctl restart kubelet")
+        # More than the page asks for, but nobody goes on while a server is away.
+        until(f"{host} serves {lab.target}", lambda host=host: lab.ready(host) and lab.version(host) == lab.target, 300)
+
+
+def ours(lab: Lab) -> None:
+    run = lab.play("upgrade")
+    if run.code:
+        raise NotAsWanted(f"the upgrade ended with {run.code}: {run.stopped_by}")
+
+
+WAYS: dict[str, t.Callable[[Lab], None]] = {"bare": bare, "ours": ours}
+
+
+def compare(driver: str = "kubeadm", ways: t.Sequence[str] = ("bare", "ours")) -> dict[str, float]:
+    """Figures by ``<way>_<what>``. Half an hour: two labs one after the other, each upgraded once."""
+    figures: dict[str, float] = {}
+    for way in ways:
+        name = f"meter-{way}"
+        variables: dict[str, t.Any] = {"lab_name": name, "lab_driver": driver, "lab_nodes": 3, **PEER_FLAG}
+        variables["lab_etcd_version"] = STEPPED
+        say(f"lab {name} comes up")
+        code, dummy, dummy2 = playbook("lab_up", "-e", json.dumps(variables), log=log_of(f"lab-up-{name}"))
+        try:
+            if code:
+                raise NotAsWanted(f"the lab did not come up, see {log_of(f'lab-up-{name}')}")
+            lab = Lab(name)
+            with metered(lab, way) as run:
+                begun = time.monotonic()
+                WAYS[way](lab)
+                seconds = time.monotonic() - begun
+            figures[f"{way}_seconds"] = round(seconds, 1)
+            figures.update({f"{way}_{key}": value for key, value in counted(run).items()})
+        finally:
+            playbook("lab_down", "-e", f"lab_name={name}", log=log_of(f"lab-down-{name}"))
+    return figures
+
+
+if __name__ == "__main__":
+    given = sys.argv[1:]
+    result = compare(given[0] if given else "kubeadm", given[1:] or ("bare", "ours"))
+    pathlib.Path(OUT / "meter.json").write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps(result, indent=2))
