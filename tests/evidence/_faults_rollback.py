@@ -140,7 +140,7 @@ def binary_folder(lab: Lab, script: str) -> t.Iterator[list[str]]:
 
 @contextlib.contextmanager
 def restart_swallowed(lab: Lab, node: str) -> t.Iterator[list[str]]:
-    """The step's restart of the server says that it was done, and nothing is done: the old process goes on answering."""
+    """The step's restart of the server says that it was done, and nothing was: the old process goes on answering."""
     script = """#!/bin/sh
 if [ "$*" = "restart kube-apiserver.service" ] && [ -e /run/swallow ]; then rm /run/swallow; exit 0; fi
 exec /usr/bin/systemctl "$@"
