@@ -30,8 +30,8 @@ def etcd(versions=("3.7.0", "3.6.14", "3.6.14"), storage=("3.6.0",), local="cp1"
 MIXED = etcd()
 
 
-def decide(*components, etcd=MIXED, servers=FIRST, **kwargs):
-    return _rollback.decide(components, TARGET, etcd, servers, **kwargs)
+def decide(*components, etcd=MIXED, servers=None, **kwargs):
+    return _rollback.decide(components, TARGET, etcd, FIRST if servers is None else servers, **kwargs)
 
 
 def actions(decision):
