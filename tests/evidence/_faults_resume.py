@@ -481,7 +481,7 @@ CASES: tuple[Fault, ...] = (
     Fault("node/restarted in the step", fault(rebooted)),
     Fault("lock/two controllers at once", fault(two_at_once)),
     Fault("lock/another controller's", fault(another_s_lock)),
-    Fault("lock/API away for a moment", fault(api_away), "systemd"),
+    Fault("lock/API away for a moment", fault(api_away)),
     Fault("controller/disk full", fault(disk_full)),
     Fault("controller/read-only folders", fault(read_only)),
     Fault("controller/journal corrupted", fault(corrupted)),
