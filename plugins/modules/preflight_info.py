@@ -206,7 +206,7 @@ def away(params: Params) -> list[_gate.Gate]:
         _gate.Gate(
             "nodes_ready",
             _gate.FAILED,
-            f"{node['name']} can't be reached: {node['why'].strip()}",
+            f"{node['name']} can't be reached: {' '.join(node['why'].split())}",
             "every node of the control plane can be reached",
             "Mend the way to it (address, user, key, the node itself). What else is judged leaves it out.",
             node=node["name"],
@@ -305,6 +305,9 @@ def etcd_version(params: Params) -> _gate.Gate:
     elif any(not m["version"] for m in members):
         gate.verdict = _gate.UNPROVEN
         gate.next_action = "Make the member that does not answer reachable from its peers' nodes."
+    elif any(m["name"] not in here for m in old) and params["away"]:
+        gate.verdict = _gate.UNPROVEN
+        gate.next_action = "Mend the way to the nodes that can't be reached: which member is on which is not known."
     elif any(m["name"] not in here for m in old):
         gate.verdict = _gate.FAILED
         elsewhere = ", ".join(m["name"] for m in old if m["name"] not in here)

@@ -125,19 +125,21 @@ def kubelet_gate(lab: Lab) -> t.Iterator[None]:
 
 
 @contextlib.contextmanager
-def stopped(lab: Lab, unit: str) -> t.Iterator[None]:
-    """A component killed, not stopped: an API server in an orderly end waits a minute for its clients' watches."""
-    lab.sh(OTHER, f"systemctl kill --signal=KILL --kill-whom=main {unit}; systemctl stop {unit}")
+def stopped(lab: Lab, *units: str) -> t.Iterator[None]:
+    """Components killed, not stopped: an API server in an orderly end waits a minute for its clients' watches."""
+    names = " ".join(units)
+    lab.sh(OTHER, f"systemctl kill --signal=KILL --kill-whom=main {names}; systemctl stop {names}")
     try:
         yield
     finally:
-        lab.sh(OTHER, f"systemctl start {unit}")
+        lab.sh(OTHER, f"systemctl start {names}")
         for host in lab.hosts:
             until(f"{host} ready again", functools.partial(lab.ready, host))
 
 
 def server_stopped(lab: Lab) -> t.ContextManager[None]:
-    return stopped(lab, "kube-apiserver")
+    # What wants the server starts it again when it is started itself.
+    return stopped(lab, "kube-controller-manager", "kube-scheduler", "kube-apiserver")
 
 
 def member_stopped(lab: Lab) -> t.ContextManager[None]:

@@ -14,6 +14,7 @@ def params(target="v1.37.2", versions=("v1.36.4",), etcd=(), step=""):
         "nodes": [{"name": f"cp{n}", "etcd_member": f"cp{n}"} for n in range(1, 4)],
         "etcd_members": [{"name": f"cp{n}", "version": version} for n, version in enumerate(etcd, 1)],
         "etcd_step": step,
+        "away": [],
     }
 
 
@@ -51,6 +52,15 @@ def test_etcd_version_of_members_elsewhere(here, etcd, verdict, words):
     assert words in gate.next_action
 
 
+def test_a_member_may_be_on_a_node_that_can_t_be_reached():
+    given = params(etcd=("3.6.8", "3.6.8"), step="3.6.14")
+    given["nodes"] = [{"name": "cp1", "etcd_member": "cp1"}]
+    given["away"] = [{"name": "cp2", "why": "No route to host"}]
+    gate = preflight_info.etcd_version(given)
+    assert gate.verdict == "unproven"
+    assert "can't be reached" in gate.next_action
+
+
 def test_mixed_minors_are_told():
     given = params(etcd=("3.6.14", "3.7.0"))
     for member in given["etcd_members"]:
@@ -61,7 +71,7 @@ def test_mixed_minors_are_told():
 
 
 def test_a_node_that_can_t_be_reached_is_named_and_not_to_be_accepted():
-    (gate,) = preflight_info.away({"away": [{"name": "cp2", "why": "No route to host\n"}]})
+    (gate,) = preflight_info.away({"away": [{"name": "cp2", "why": "No route\r\nto host\n"}]})
     assert (gate.id, gate.verdict, gate.node, gate.acceptable) == ("nodes_ready", "failed", "cp2", False)
     assert gate.observed == "cp2 can't be reached: No route to host"
     assert preflight_info.away({"away": []}) == []
