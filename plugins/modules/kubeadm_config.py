@@ -54,6 +54,10 @@ image_repository:
   description: The repository of the control plane's images.
   returned: always
   type: str
+etcd_image_tag:
+  description: The tag of etcd's image that the user set and kubeadm keeps to (C(etcd.local.imageTag)); empty if none is.
+  returned: always
+  type: str
 feature_gates:
   description: kubeadm's own feature gates.
   returned: always
@@ -121,6 +125,7 @@ def main() -> t.NoReturn:
         text=after,
         kubernetes_version=configuration.get("kubernetesVersion", ""),
         image_repository=configuration.get("imageRepository", ""),
+        etcd_image_tag=((configuration.get("etcd") or {}).get("local") or {}).get("imageTag", ""),
         feature_gates=configuration.get("featureGates") or {},
         diff={"before": before, "after": after, "before_header": "kubeadm-config", "after_header": "kubeadm-config"},
     )
