@@ -126,7 +126,7 @@ def test_an_unreachable_node_is_named(lab, tmp_path: pathlib.Path) -> None:
     inventory = yaml.safe_load(lab.inventory.read_text())
     # A port on the node itself on which nothing listens.
     inventory["kube_control_plane"]["hosts"]["cp3"]["ansible_port"] = 9
-    check_refusal(lab, tmp_path, "UNREACHABLE", inventory=write(tmp_path, inventory))
+    check_refusal(lab, tmp_path, "cp3 can't be reached", inventory=write(tmp_path, inventory))
 
 
 def test_no_hosts_is_an_error(lab, tmp_path: pathlib.Path) -> None:
