@@ -55,7 +55,7 @@ image_repository:
   returned: always
   type: str
 etcd_image_tag:
-  description: The tag of etcd's image that the user set and kubeadm keeps to (C(etcd.local.imageTag)); empty if none is.
+  description: The tag of etcd's image that the user has set, and kubeadm keeps to; C(etcd.local.imageTag), or empty.
   returned: always
   type: str
 feature_gates:
