@@ -22,4 +22,4 @@ class ActionModule(GateAction):
     ) -> None:
         if run and result.get("changed") and arguments.get("state") == "restored" and not self._task.check_mode:
             what = f"{' and '.join(arguments['components'])} put back"
-            run.append({"event": "changed", "node": self._node(arguments, task_vars), "what": what})
+            self._append(run, {"event": "changed", "node": self._node(arguments, task_vars), "what": what})

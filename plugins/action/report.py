@@ -12,6 +12,7 @@ import yaml
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _gate
 from ansible_collections.mixedversion.kubernetes.plugins.modules.report import ARGUMENT_SPEC
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _run
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils._gate_action import accepted
@@ -118,15 +119,21 @@ class ActionModule(ActionBase):
         found = _run.differences(_run.standing(earlier), target, versions)
         for node, words in found.items():
             self._display.display(f"  {node}: {words}; the cluster counts")
-        return [
-            {
-                **{"event": "gate", "id": "server_is_target", "node": node, "peer": "", "severity": "warning"},
-                **{"verdict": "failed", "observed": words, "expected": "what the journal of the run before it has"},
-                **{"next_action": "None: the cluster counts, and what is left to do there is done."},
-                **{"accepted_by": None, "reason": "", "elapsed_seconds": 0.0, "samples": 1},
-            }
+        gates = [
+            _gate.Gate(
+                id="server_is_target",
+                node=node,
+                severity=_gate.WARNING,
+                verdict=_gate.FAILED,
+                observed=words,
+                expected="what the journal of the run before it has",
+                next_action="None: the cluster counts, and what is left to do there is done.",
+            ).dump()
             for node, words in found.items()
         ]
+        for gate in gates:
+            del gate["acceptable"]
+        return [{"event": "gate", "accepted_by": None, **gate} for gate in gates]
 
     @staticmethod
     def _events(arguments: dict[str, t.Any], run: _run.Run) -> list[_run.Event]:

@@ -163,10 +163,5 @@ def version_now(module: AnsibleModule, driver: str, component: str, paths: t.Map
     return _node.binary_version(module, paths[component]) if component in paths else ""
 
 
-def kept_binary(component: str, version: str) -> str:
-    """Where the module binary keeps a former binary."""
-    return f"{_node.STATE_DIRECTORY}/binaries/{version}/{component}"
-
-
 def components(driver: str) -> tuple[str, ...]:
     return (*SERVERS, KUBELET) if driver == "kubeadm" else SERVERS

@@ -25,7 +25,7 @@ import threading
 import time
 import typing as t
 
-from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _api
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _api, _node
 
 with contextlib.suppress(ImportError):  # _api.connect says so
     import urllib3
@@ -37,7 +37,8 @@ LOAD_BALANCER = "load balancer"
 PATH = "/api/v1/namespaces/kube-system"
 #: A connection that did not come about, or was lost: what a client tries again.
 LOST = frozenset(["refused", "reset"])
-#: Files in the folder of a run's meters.
+#: The folder of a run's meters within the run's, and files in it.
+FOLDER = "availability"
 ALIVE, STOP, SUFFIX = "alive", "stop", ".jsonl"
 #: How often it is looked whether to go on, in seconds.
 LOOK = 0.25
@@ -178,16 +179,6 @@ class Meter:
         return now
 
 
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
-
-
 @dataclasses.dataclass(frozen=True)
 class Folder:
     """Where the meters of one run write, on the host they run on.
@@ -208,7 +199,7 @@ class Folder:
         except (OSError, ValueError, LookupError):
             name = os.path.basename(os.path.normpath(run_directory))
             return cls(os.path.expanduser(os.path.join("~", ".ansible", "mixedversion-kubernetes", name)))
-        return cls(os.path.join(run_directory, "availability"), pid)
+        return cls(os.path.join(run_directory, FOLDER), pid)
 
     @property
     def local(self) -> bool:
@@ -241,7 +232,7 @@ class Folder:
         if os.path.exists(os.path.join(self.path, STOP)):
             return False
         if self.local:
-            return _alive(self.pid)
+            return _node.alive(self.pid)
         with contextlib.suppress(FileNotFoundError):
             return time.time() - os.stat(os.path.join(self.path, ALIVE)).st_mtime < patience
         return False

@@ -43,6 +43,23 @@ def running(name: str) -> tuple[int, list[str]] | None:
     return min(found, default=None)
 
 
+def alive(process: int) -> bool:
+    """Whether there is a process of that number, whosever it is."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        # Somebody else's, and there.
+        pass
+    return True
+
+
+def kept_binary(name: str, version: str) -> str:
+    """Where a binary that was replaced is kept, by its version."""
+    return f"{STATE_DIRECTORY}/binaries/{version}/{name}"
+
+
 def flags(arguments: t.Iterable[str]) -> dict[str, str]:
     """``--name=value`` and ``--name`` as a dict; the last one of a name wins, as it does for the component."""
     result = {}

@@ -98,7 +98,7 @@ def main() -> t.NoReturn:
             msg=f"{source} tells version {staged or 'none'}, expected {wanted}. {path} was not changed. "
             "Put the right binary into control_plane_binaries_directory."
         )
-    kept = f"{_node.STATE_DIRECTORY}/binaries/{before or 'unknown'}/{os.path.basename(path)}"
+    kept = _node.kept_binary(os.path.basename(path), before or "unknown")
     try:
         if os.path.exists(path) and not os.path.exists(kept):
             _node.place(path, kept)

@@ -240,7 +240,7 @@ def binary_back(module: AnsibleModule, kept: _former.State, name: str, diffs: li
         return False
     diffs.append({"before": f"{now}\n", "after": f"{wanted}\n", "before_header": path, "after_header": path})
     if not module.check_mode:
-        source = _former.kept_binary(name, wanted)
+        source = _node.kept_binary(name, wanted)
         told = _node.binary_version(module, source)
         if told != wanted:
             raise _former.FormerError(

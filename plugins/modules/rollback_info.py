@@ -112,16 +112,6 @@ from ansible_collections.mixedversion.kubernetes.plugins.module_utils import (
 NOTHING = _etcd.Cluster("", ())
 
 
-def at_work(module: AnsibleModule) -> str:
-    """A step's unit that has not ended."""
-    return (
-        _node.output(
-            module, "systemctl", "list-units", "--plain", "--no-legend", "--state=active,activating,deactivating",
-            "mixedversion-*.service",
-        ).split() or [""]
-    )[0]  # fmt: skip
-
-
 def cluster(params: t.Mapping[str, t.Any]) -> _etcd.Cluster:
     """etcd's members as the first that answers tells them; none if no one does."""
     try:
@@ -156,7 +146,7 @@ def component(module: AnsibleModule, kept: _former.State, name: str) -> _rollbac
         before,
         now,
         differs or other_binary or not runs,
-        not other_binary or os.path.exists(_former.kept_binary(name, before)),
+        not other_binary or os.path.exists(_node.kept_binary(name, before)),
     )
 
 
@@ -206,7 +196,7 @@ def main() -> t.NoReturn:
             changed=False, kept={}, components=[], back=[], refusals=[], at_work="", left="", etcd_version="", gates=[]
         )
     found = cluster(params)
-    busy = at_work(module)
+    busy = next((step["unit"] for step in _node.active_steps(module)), "")
     components = [component(module, kept, name) for name in _former.components(kept.driver)]
     flags = _node.flags(_node.command("kube-apiserver"))
     decision = _rollback.decide(

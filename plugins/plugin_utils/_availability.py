@@ -18,7 +18,6 @@ import typing as t
 
 from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _gate, _meter
 
-FOLDER = "availability"
 #: The series of one target has no more stretches than this; seconds are joined until it has not.
 MOST_STRETCHES = 300
 #: How long a stretch in which something failed may be, in seconds; the next where there would be too many.
@@ -38,32 +37,33 @@ class Phase:
     begun: float
 
 
+def _folder(run_directory: str) -> _meter.Folder:
+    return _meter.Folder(os.path.join(run_directory, _meter.FOLDER))
+
+
 def read(run_directory: str) -> list[Line]:
     """What the run's meters wrote, oldest first. A line cut off, the last that a dead one wrote, is left out."""
-    folder = os.path.join(run_directory, FOLDER)
+    folder = _folder(run_directory)
     lines: list[Line] = []
-    if os.path.isdir(folder):
-        for name in sorted(os.listdir(folder)):
-            if name.endswith(_meter.SUFFIX):
-                with open(os.path.join(folder, name), encoding="utf-8") as file:
-                    lines += _parse(file.read().splitlines())
+    for name in folder.names():
+        with open(folder.file(name), encoding="utf-8") as file:
+            lines += _parse(file.read().splitlines())
     return sorted(lines, key=lambda line: float(line["at"]))
 
 
 def sizes(run_directory: str) -> dict[str, int]:
     """By meter how many bytes of what it wrote are here."""
-    folder = os.path.join(run_directory, FOLDER)
-    names = [name for name in os.listdir(folder) if name.endswith(_meter.SUFFIX)] if os.path.isdir(folder) else []
-    return {name[: -len(_meter.SUFFIX)]: os.path.getsize(os.path.join(folder, name)) for name in names}
+    folder = _folder(run_directory)
+    return {name: os.path.getsize(folder.file(name)) for name in folder.names()}
 
 
 def add(run_directory: str, news: t.Mapping[str, str]) -> None:
     """Add what meters on another host wrote since *sizes* was asked."""
-    folder = os.path.join(run_directory, FOLDER)
+    folder = _folder(run_directory)
     for name, text in news.items():
-        os.makedirs(folder, mode=0o755, exist_ok=True)
+        os.makedirs(folder.path, mode=0o755, exist_ok=True)
         # A meter's name is no path, whatever another host says.
-        with open(os.path.join(folder, os.path.basename(name) + _meter.SUFFIX), "a", encoding="utf-8") as file:
+        with open(folder.file(os.path.basename(name)), "a", encoding="utf-8") as file:
             file.write(text)
 
 
@@ -81,9 +81,9 @@ def _parse(texts: t.Iterable[str]) -> list[Line]:
 
 def phases(report: t.Mapping[str, t.Any]) -> list[Phase]:
     """All phases of a report, in the order in which they began."""
-    found = [Phase("", phase["name"], _epoch(phase["started"])) for phase in report["phases"]]
+    found = [Phase("", phase["name"], epoch(phase["started"])) for phase in report["phases"]]
     for node in report["nodes"]:
-        found += [Phase(node["name"], phase["name"], _epoch(phase["started"])) for phase in node["phases"]]
+        found += [Phase(node["name"], phase["name"], epoch(phase["started"])) for phase in node["phases"]]
     return sorted(found, key=lambda phase: phase.begun)
 
 
@@ -241,7 +241,8 @@ def _sum(tallies: t.Iterable[t.Mapping[str, t.Any]], key: str) -> dict[str, int]
     return dict(sorted(total.items()))
 
 
-def _epoch(text: str) -> float:
+def epoch(text: str) -> float:
+    """A report's time as epoch seconds."""
     return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-import datetime
 import typing as t
 
 import jinja2
+
+from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _availability
 
 #: Pixels: what lies left and right of the rows, a row, what lies above them.
 LEFT, WIDTH, RIGHT, ROW, TOP = 190, 640, 170, 26, 58
@@ -72,8 +73,8 @@ def render(report: t.Mapping[str, t.Any]) -> str:
     """The picture of a report that has any availability, as the text of an SVG file."""
     seen = report["availability"]
     stretches = [stretch for entry in seen for stretch in entry["series"]]
-    begun = min(_epoch(stretch["at"]) for stretch in stretches)
-    ended = max(_epoch(stretch["at"]) + stretch["seconds"] for stretch in stretches)
+    begun = min(_availability.epoch(stretch["at"]) for stretch in stretches)
+    ended = max(_availability.epoch(stretch["at"]) + stretch["seconds"] for stretch in stretches)
     scale = WIDTH / max(ended - begun, 1.0)
 
     def x(moment: float) -> float:
@@ -114,7 +115,7 @@ def render(report: t.Mapping[str, t.Any]) -> str:
 def _part(stretch: t.Mapping[str, t.Any], scale: float, x: t.Callable[[float], float]) -> dict[str, t.Any]:
     """A stretch as a bar; what failed is drawn higher, so that colour is not all that tells it."""
     state = "down" if stretch["unavailable_seconds"] else "retried" if stretch["retried"] else "well"
-    begun = _epoch(stretch["at"])
+    begun = _availability.epoch(stretch["at"])
     return {
         "state": state,
         "x": x(begun),
@@ -129,14 +130,12 @@ def _bands(
     report: t.Mapping[str, t.Any], ended: float, bottom: float, x: t.Callable[[float], float]
 ) -> list[dict[str, t.Any]]:
     """The phases, and above each row of one node's phases the node."""
-    phases = [(_epoch(phase["started"]), "", phase["name"]) for phase in report["phases"]]
-    for node in report["nodes"]:
-        phases += [(_epoch(phase["started"]), node["name"], phase["name"]) for phase in node["phases"]]
-    phases.sort()
-    ends = [begun for begun, dummy, dummy2 in phases[1:]] + [ended]
+    phases = _availability.phases(report)
+    ends = [phase.begun for phase in phases[1:]] + [ended]
     bands: list[dict[str, t.Any]] = []
     nodes: list[tuple[float, float, str]] = []
-    for number, ((begun, node, name), end) in enumerate(zip(phases, ends)):
+    for number, (phase, end) in enumerate(zip(phases, ends)):
+        begun, node, name = phase.begun, phase.node, phase.name
         if x(end) <= x(begun):
             continue
         title = f"{node + ': ' if node else ''}{name}"
@@ -171,7 +170,3 @@ def _band(
 def _short(name: str) -> str:
     """What fits left of the rows: of a resource its name without group and version."""
     return name if len(name) <= 28 else name.split(" ")[0] + " " + name.rsplit("/", 1)[-1][:22]
-
-
-def _epoch(text: str) -> float:
-    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()

@@ -24,7 +24,7 @@ import typing as t
 
 from ansible.release import __version__ as ansible_core_version
 
-from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _version
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _node, _version
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import (
     _availability,
     _availability_svg,
@@ -425,13 +425,8 @@ def _process(pid: int) -> str:
 
 def _lives(begun: Event) -> bool:
     """Whether the process that a run of this host was started by is still there."""
-    try:
-        os.kill(begun["pid"], 0)
-    except (ProcessLookupError, OverflowError):
+    if not _node.alive(begun["pid"]):
         return False
-    except PermissionError:
-        # Somebody else's, and there.
-        pass
     return not begun.get("process") or begun["process"] == _process(begun["pid"])
 
 

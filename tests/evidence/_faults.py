@@ -8,7 +8,8 @@ import dataclasses
 import typing as t
 
 if t.TYPE_CHECKING:
-    from _lab import Lab
+    from _common import Reader
+    from _lab import Lab, Run
 
 
 #: Seconds.
@@ -35,3 +36,14 @@ class Fault:
     #: Does all of it on a lab that is whole at the old version, and may leave it in any state.
     run: t.Callable[[Lab], Outcome]
     driver: str = "systemd"
+
+
+def resumes(run: Run) -> str:
+    """Which run it goes on from, as the end of a sentence."""
+    earlier = run.report.get("run", {}).get("resumes")
+    return f", resumes {earlier}" if earlier else ""
+
+
+def reads(reader: Reader) -> str:
+    failed = sum(number for status, number in reader.count(0).items() if status != 200)
+    return f"{failed} of {len(reader.answers)} reads failed, longest gap {reader.gap():.1f} s"

@@ -23,8 +23,8 @@ import typing as t
 import _members
 from _breakages import sign_front_proxy
 from _common import Reader
-from _faults import GAP, Fault, Outcome
-from _lab import PKI, Lab, Run, until
+from _faults import GAP, Fault, Outcome, reads, resumes
+from _lab import PKI, Lab, until
 
 if t.TYPE_CHECKING:
     from _common import At
@@ -76,7 +76,6 @@ class Case:
         finally:
             reader.stop()
         until("every member is well again", lambda: _members.well(lab), timeout=120, interval=1)
-        failed = sum(number for status, number in reader.count(0).items() if status != 200)
         second = lab.play("upgrade")
         kept = lab.kubectl(f"get configmap {CANARY} -o jsonpath={{.data.written}}", check=False).strip() == "before"
         at_target = set(lab.versions().values()) == {lab.target}
@@ -85,19 +84,14 @@ class Case:
         stopped = first.code != 0 if self.words else first.code == 0
         happened = (
             f"{what[0] if what else 'never begun'}; exit code {first.code}: {first.stopped_by[:160] or 'coped'};"
-            f" at the target then: {', '.join(moved) or 'none'}; {failed} of {len(reader.answers)} reads failed,"
-            f" longest gap {reader.gap():.1f} s; then exit code {second.code}{resumed(second)};"
+            f" at the target then: {', '.join(moved) or 'none'}; {reads(reader)};"
+            f" then exit code {second.code}{resumes(second)};"
             f" canary {'kept' if kept else 'LOST'}"
         )
         right = bool(what) and stopped and named and (not self.words or len(moved) <= self.moved)
         finished = second.code == 0 and at_target
         served = reader.gap() < GAP
         return Outcome(happened, served, finished, right and finished and kept and (served or not self.serves))
-
-
-def resumed(run: Run) -> str:
-    earlier = run.report.get("run", {}).get("resumes")
-    return f", resumes {earlier}" if earlier else ""
 
 
 # etcd

@@ -21,7 +21,7 @@ import typing as t
 
 import yaml
 from _common import ROOT, Reader, events
-from _faults import GAP, Fault, Outcome
+from _faults import GAP, Fault, Outcome, reads, resumes
 from _lab import Lab, Run, log_of, say, until
 
 #: What the playbook prints as it comes to a phase, in the order in which it does; the run is killed there.
@@ -97,9 +97,8 @@ def fault(work: t.Callable[[Case], None], serves: bool = True) -> t.Callable[[La
             last = finish(case)
         finally:
             reader.stop()
-        failed = sum(number for status, number in reader.count(0).items() if status != 200)
         served = reader.gap() < GAP
-        case.seen.append(f"{failed} of {len(reader.answers)} reads failed, longest gap {reader.gap():.1f} s")
+        case.seen.append(reads(reader))
         return Outcome("; ".join(case.seen), served, last, case.right and last and (served or not serves))
 
     return run
@@ -114,11 +113,6 @@ def finish(case: Case) -> bool:
     )
     case.seen.append(f"then exit code {run.code}, {len(backups)} backups in all{resumes(run)}")
     return whole
-
-
-def resumes(run: Run) -> str:
-    earlier = run.report.get("run", {}).get("resumes")
-    return f", resumes {earlier}" if earlier else ""
 
 
 def holder(lab: Lab) -> str:
