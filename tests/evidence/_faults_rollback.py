@@ -12,11 +12,9 @@ import shutil
 import threading
 import typing as t
 
-from _common import Reader
-from _faults import GAP, Fault, Outcome
+from _faults import Fault, Outcome, canary_kept
 from _lab import Lab, Run, until
 
-CANARY = "/api/v1/namespaces/default/configmaps/rollback-canary"
 #: Known to 1.36 and gone in 1.37: the old server runs with it, and the new one ends at its start.
 GONE_IN_TARGET = "RetryGenerateName=true"
 KEPT = "/var/lib/mixedversion-kubernetes/former/state.json"
@@ -25,30 +23,6 @@ ACCEPTS = json.dumps(
     {"control_plane_accepted_risks": [{"id": id_, "reason": "a fault"} for id_ in ("feature_gates", "component_flags")]}
 )
 BACK = "is put back to what it was before its step, and serves"
-
-
-class Watch:
-    """What a case holds against: an object written before it, and a reader through the load balancer."""
-
-    def __init__(self, lab: Lab) -> None:
-        self.lab = lab
-        lab.kubectl("delete configmap rollback-canary --ignore-not-found")
-        lab.kubectl("create configmap rollback-canary --from-literal=written=before")
-        self.reader = Reader(lab.client, CANARY, retry=True)
-        self.reader.start()
-
-    def canary(self) -> bool:
-        """Whether every server has the object as it was written."""
-        answers = [self.lab.ask(host, CANARY) for host in self.lab.hosts]
-        return all(status == 200 and '"written": "before"' in pretty(text) for status, text in answers)
-
-    def served(self) -> bool:
-        self.reader.stop()
-        return self.reader.gap() < GAP
-
-
-def pretty(text: str) -> str:
-    return json.dumps(json.loads(text), indent=1)
 
 
 def etcd(lab: Lab, host: str, path: str) -> dict[str, t.Any]:
@@ -75,11 +49,6 @@ def whole_at(lab: Lab, version: str) -> bool:
     return all(lab.ready(host) for host in lab.hosts) and set(lab.versions().values()) == {version}
 
 
-def rerun(lab: Lab, *arguments: str) -> bool:
-    run = lab.play("upgrade", *arguments)
-    return run.code == 0 and whole_at(lab, lab.target)
-
-
 def why(run: Run) -> str:
     """The block of words of a node that was put back, in one line."""
     lines = [line.strip() for line in run.output.splitlines()]
@@ -87,21 +56,15 @@ def why(run: Run) -> str:
     return " ".join(dict.fromkeys(found))[:300] or run.stopped_by
 
 
-def put_back_by_itself(
-    lab: Lab, broken: t.Callable[[str], t.ContextManager[t.Sequence[str]]], mended: t.Sequence[str] = ()
-) -> Outcome:
-    """An upgrade whose first step fails puts that node back and ends; with the cause gone the next one finishes."""
-    watch = Watch(lab)
+def put_back_by_itself(lab: Lab, broken: t.Callable[[str], t.ContextManager[t.Sequence[str]]]) -> Outcome:
+    """An upgrade whose first step fails puts that node back and ends."""
     node = first_node(lab)
     with broken(node) as arguments:
         run = lab.play("upgrade", *arguments)
         members = etcd_versions(lab)
         back = run.code != 0 and f"{node} {BACK}" in run.output and whole_at(lab, lab.old)
-        back = back and len(set(members.values())) == 1 and not kept(lab, node) and watch.canary()
-    finished = rerun(lab, *mended)
-    served, canary = watch.served(), watch.canary()
-    words = f"{node} in {run.seconds:.0f} s: {why(run)}; then etcd {members}, the upgrade went on: {finished}"
-    return Outcome(words, served, finished, back and finished and canary)
+        back = back and len(set(members.values())) == 1 and not kept(lab, node) and canary_kept(lab)
+    return Outcome(f"{node} in {run.seconds:.0f} s: {why(run)}; then etcd {members}", back)
 
 
 def kept(lab: Lab, host: str) -> bool:
@@ -170,7 +133,6 @@ def old_process_answers(lab: Lab) -> Outcome:
 
 def killed_then_rollback(lab: Lab) -> Outcome:
     """The controller dies in the step; the playbook puts the node back later, and says so beforehand in a dry run."""
-    watch = Watch(lab)
     node = first_node(lab)
     # Etcd and server are new by then, the others old.
     run = lab.play("upgrade", killed_at="Switch controller manager and scheduler")
@@ -180,16 +142,14 @@ def killed_then_rollback(lab: Lab) -> Outcome:
     same = (etcd_versions(lab)[node], lab.version(node)) == half
     back = lab.play("rollback")
     again = lab.play("rollback")
-    whole = whole_at(lab, lab.old) and len(set(etcd_versions(lab).values())) == 1 and watch.canary()
+    whole = whole_at(lab, lab.old) and len(set(etcd_versions(lab).values())) == 1 and canary_kept(lab)
     nothing = again.code == 0 and "nothing to roll back" in again.output and changed(again) == 0
-    finished = rerun(lab)
     words = (
         f"{node} was left with etcd {half[0]}, server {half[1] or 'away'}; dry run {dry.code}, changed nothing: "
-        f"{same}; rollback {back.code} in {back.seconds:.0f} s; once more: changed {changed(again)}; "
-        f"the upgrade went on: {finished}"
+        f"{same}; rollback {back.code} in {back.seconds:.0f} s; once more: changed {changed(again)}"
     )
-    passed = run.code != 0 and dry.code == 0 and same and back.code == 0 and whole and nothing and finished
-    return Outcome(words, watch.served(), finished, passed and watch.canary())
+    passed = run.code != 0 and dry.code == 0 and same and back.code == 0 and whole and nothing
+    return Outcome(words, passed)
 
 
 def settle_steps(lab: Lab, node: str) -> None:
@@ -204,8 +164,6 @@ def changed(run: Run) -> int:
 
 def refused(lab: Lab) -> Outcome:
     """With every server at the target there is no way back: nothing is touched, and it is said why."""
-    watch = Watch(lab)
-    node = first_node(lab)
     run = lab.play("upgrade", "-e", "control_plane_stop_after=2")
     last = next(host for host in lab.hosts if lab.version(host) == lab.old)
     # The last node's gates are what its run died in: it is unfinished, and all servers are at the target.
@@ -216,13 +174,12 @@ def refused(lab: Lab) -> Outcome:
     back = lab.play("rollback")
     same = lab.pids() == before and whole_at(lab, lab.target)
     said = "no downgrade" in back.output and "Nothing was changed" in back.output
-    finished = rerun(lab)
     words = (
         f"{last} was kept: {killed.code != 0}; rollback ended with {back.code}: {back.stopped_by[:200]}; "
-        f"untouched: {same}; the upgrade went on: {finished}"
+        f"untouched: {same}"
     )
-    passed = run.code == 0 and back.code != 0 and said and same and changed(back) == 0 and finished and bool(node)
-    return Outcome(words, watch.served(), finished, passed and watch.canary())
+    passed = run.code == 0 and back.code != 0 and said and same and changed(back) == 0
+    return Outcome(words, passed)
 
 
 # With kubeadm
@@ -275,7 +232,7 @@ def kubelet_stopped(lab: Lab, node: str) -> t.Iterator[list[str]]:
 
 
 def crash_looping(lab: Lab) -> Outcome:
-    return put_back_by_itself(lab, lambda dummy: patch_with_bad_flag(lab), ["-e", json.dumps(SHORT)])
+    return put_back_by_itself(lab, lambda dummy: patch_with_bad_flag(lab))
 
 
 def hash_never_changes(lab: Lab) -> Outcome:
@@ -288,7 +245,6 @@ def power_cut(lab: Lab) -> Outcome:
     The gap is microseconds long, so kubeadm is killed just after it and its second rename undone. The same upgrade,
     started again, puts the node back and goes on.
     """
-    watch = Watch(lab)
     node = first_node(lab)
     lab.sh(node, f"rm -f {OUTPUT}")
     cutter = OnNode(
@@ -309,10 +265,10 @@ def power_cut(lab: Lab) -> Outcome:
         f"{node} had no etcd manifest and no server; the upgrade, started again, put it back ({said}) and finished: "
         f"{finished}, in {again.seconds:.0f} s"
     )
-    return Outcome(words, watch.served(), finished, run.code != 0 and said and finished and watch.canary())
+    return Outcome(words, run.code != 0 and said and finished)
 
 
-CASES: tuple[Fault, ...] = (
+CASES = (
     Fault("rollback/bad flag", bad_flag),
     Fault("rollback/wrong binary exits", wrong_binary_exits),
     Fault("rollback/wrong binary never ready", wrong_binary_hangs),

@@ -445,10 +445,15 @@ def log_of(name: str) -> pathlib.Path:
 
 @contextlib.contextmanager
 def lab_of(
-    name: str, nodes: int, versions: tuple[str, str] = ("", ""), flags: bool = True, driver: str = "systemd"
+    name: str,
+    nodes: int,
+    versions: tuple[str, str] = ("", ""),
+    flags: bool = True,
+    driver: str = "systemd",
+    etcd: str = "",
 ) -> t.Iterator[Lab]:
     """A lab, of systemd units unless told otherwise, that is there for as long as it is needed."""
-    variables: dict[str, t.Any] = {"lab_name": name, "lab_driver": driver, "lab_nodes": nodes}
+    variables: dict[str, t.Any] = {"lab_name": name, "lab_driver": driver, "lab_nodes": nodes, "lab_etcd_version": etcd}
     for key, version in zip(("lab_from_version", "lab_to_version"), versions):
         if version:
             variables[key] = version
@@ -472,10 +477,14 @@ def or_left_out(results: Results, *ids: str) -> t.Iterator[None]:
         yield
     except Exception as error:
         # A fault of the command's own as well: what comes after it is still worth its hours.
-        if not isinstance(error, NotAsWanted):
-            traceback.print_exc()
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        for id_ in ids:
-            if id_ not in {entry["id"] for entry in results.cases}:
-                say(f"{id_}: not run: {error}")
-                results.left_out(id_, f"{error} ({where.name}, line {where.lineno})")
+        left_out(results, error, *ids)
+
+
+def left_out(results: Results, error: Exception, *ids: str) -> None:
+    if not isinstance(error, NotAsWanted):
+        traceback.print_exception(error)
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    for id_ in ids:
+        if id_ not in {entry["id"] for entry in results.cases}:
+            say(f"{id_}: not run: {error}")
+            results.left_out(id_, f"{error} ({where.name}, line {where.lineno})")
