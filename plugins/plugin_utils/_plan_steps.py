@@ -61,6 +61,7 @@ def steps(facts: Facts) -> list[dict[str, t.Any]]:
     found = [_step("backup", "", _backup(facts)), *_hooks(facts, "before_run")]
     if facts["dead_leases"]:
         found.append(_step(DEAD_LEASES, "", [f"delete the Lease {name}" for name in facts["dead_leases"]]))
+    found += _fetch(facts, work)
     for name in facts["order"]:
         if work[name].get("etcd_step"):
             found += _between_hooks(facts, name, [_etcd_step(facts, nodes[name])])
@@ -130,6 +131,21 @@ def _backup(facts: Facts) -> list[str]:
     ]
 
 
+def _fetch(facts: Facts, work: t.Mapping[str, t.Mapping[str, bool]]) -> list[dict[str, t.Any]]:
+    """On all nodes at once, before the first of them is touched."""
+    kubeadm, images, binaries = facts["driver"] == "kubeadm", [], []
+    stepped = [name for name in facts["order"] if work[name].get("etcd_step")]
+    moved = [name for name in facts["order"] if work[name].get("control_plane")]
+    if stepped:
+        (images if kubeadm else binaries).append(f"etcd {facts['etcd_step']} on {', '.join(stepped)}")
+    if moved and kubeadm:
+        images.append(f"{facts['target']} on {', '.join(moved)}")
+    if moved and (not kubeadm or facts["settings"].get("kubeadm_binaries") == "binary"):
+        binaries.append(f"{facts['target']} on {', '.join(moved)}")
+    does = [f"have the images of {what}" for what in images] + [f"bring the binaries of {what}" for what in binaries]
+    return [_step("fetch images and binaries", "", does)] if does else []
+
+
 def _health(facts: Facts, node: t.Mapping[str, t.Any]) -> list[str]:
     """Before everything that restarts a member or a server."""
     member = node.get("etcd_member") or ""
@@ -144,7 +160,6 @@ def _health(facts: Facts, node: t.Mapping[str, t.Any]) -> list[str]:
 def _etcd_step(facts: Facts, node: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     kubeadm = facts["driver"] == "kubeadm"
     does = [
-        "have the image on the node" if kubeadm else "bring the binary to the node",
         *_health(facts, node),
         "switch the image in the manifest of etcd" if kubeadm else "switch the binary of etcd and restart etcd.service",
         "wait for the member and for the server",
@@ -185,12 +200,6 @@ def _control_plane(facts: Facts, node: t.Mapping[str, t.Any], stepped: bool) -> 
     name, target = node["name"], facts["target"]
     kubeadm = facts["driver"] == "kubeadm"
     brings = facts["settings"].get("kubeadm_binaries") == "binary"
-    fetch = ["bring the target's binaries to the node"] if brings or not kubeadm else []
-    switched = []
-    if kubeadm:
-        fetch += ["switch kubeadm"] if brings else []
-        fetch += ["have the images on the node"]
-        switched = [change("kubeadm", node["components"].get("kubeadm"), target)] if brings else []
     before = facts["etcd_step"] if stepped else _member_version(facts, node)
     after = facts["etcd_target"]
     changes = [change(component, node["components"].get(component), target) for component in SERVERS]
@@ -198,8 +207,11 @@ def _control_plane(facts: Facts, node: t.Mapping[str, t.Any], stepped: bool) -> 
     touches = bool(node.get("etcd_member")) and (after is None or after not in ("", before))
     if touches:
         changes.insert(0, change("etcd", before, UNKNOWN if after is None else after))
+    if kubeadm and brings:
+        changes.insert(0, change("kubeadm", node["components"].get("kubeadm"), target))
     if kubeadm:
-        does = ["run kubeadm upgrade (apply, or node once kubeadm-config names the target)"]
+        does = ["switch kubeadm"] if brings else []
+        does += ["run kubeadm upgrade (apply, or node once kubeadm-config names the target)"]
     else:
         does = ["switch etcd's binary and restart it; wait for the member"] if touches else []
         does += [
@@ -225,7 +237,6 @@ def _control_plane(facts: Facts, node: t.Mapping[str, t.Any], stepped: bool) -> 
         *([f"watch it for {facts['settings']['soak']} s"] if facts["settings"].get("soak") else []),
     ]
     return [
-        _step("fetch images and binaries", name, fetch, switched),
         _step("health and quorum", name, _health(facts, node)),
         _step("driver step", name, does, changes, away),
         _step("gates", name, gates),

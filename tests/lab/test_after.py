@@ -114,9 +114,36 @@ def test_nothing_is_left_on_the_nodes(lab) -> None:
         assert lab.on(host, "sh", "-c", "ls /var/lib/mixedversion-kubernetes/backup 2>/dev/null || true") == ""
 
 
+def kubeadm(lab) -> bool:
+    """Whether the lab's components are pods of kubelets, not units."""
+    return lab.on("cp1", "sh", "-c", "ls /etc/kubernetes/manifests 2>/dev/null || true") != ""
+
+
+def get(lab, *arguments: str) -> dict:
+    kubectl = ("kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "get", "--output=json")
+    return json.loads(lab.on("cp1", *kubectl, *arguments))
+
+
+def test_each_node_was_empty_as_its_kubelet_was_switched(lab, reports) -> None:
+    if not kubeadm(lab):
+        return  # Nothing to drain without kubelets.
+    for node in reports[0]["nodes"]:
+        names = [phase["name"] for phase in node["phases"]]
+        assert names.index("drain") == names.index("kubelet") - 1
+    first = min(
+        phase["started"] for node in reports[0]["nodes"] for phase in node["phases"] if phase["name"] == "drain"
+    )
+    pods = get(lab, "pods", "--selector=app=to-be-evicted")["items"]
+    assert len(pods) == 3 and all(pod["metadata"]["creationTimestamp"] >= first[:19] for pod in pods)
+    for node in get(lab, "nodes")["items"]:
+        assert not node["spec"].get("unschedulable")
+        assert "mixedversion.kubernetes/cordoned-by" not in node["metadata"].get("annotations", {})
+
+
 def test_the_flag_stays_with_kubeadm(lab) -> None:
-    if lab.on("cp1", "sh", "-c", "ls /etc/kubernetes/manifests 2>/dev/null || true") == "":
-        return  # This lab's components are units; their drop-in is what the servers' state shows.
-    command = "kubectl --kubeconfig /etc/kubernetes/admin.conf -n kube-system get configmap kubeadm-config -o json"
-    configuration = yaml.safe_load(json.loads(lab.on("cp1", "sh", "-c", command))["data"]["ClusterConfiguration"])
+    if not kubeadm(lab):
+        return  # Its drop-in is what the servers' state shows.
+    configuration = yaml.safe_load(
+        get(lab, "configmap", "kubeadm-config", "--namespace=kube-system")["data"]["ClusterConfiguration"]
+    )
     assert {"name": "peer-ca-file", "value": "/etc/kubernetes/pki/ca.crt"} in configuration["apiServer"]["extraArgs"]

@@ -69,9 +69,10 @@ def phases(plan):
 
 
 def test_the_steps_are_those_of_the_playbook_in_its_order():
-    each = ["fetch images and binaries", "health and quorum", "driver step", "gates"]
+    each = ["health and quorum", "driver step", "gates"]
     assert phases(_plan.make(facts())) == [
         ("backup", ""),
+        ("fetch images and binaries", ""),
         *[(phase, name) for name in NAMES for phase in ("step etcd", "enable the proxy")],
         ("prove the peers", ""),
         *[(phase, name) for name in NAMES for phase in each],
