@@ -168,7 +168,7 @@ class ActionModule(ActionBase):
         if agreed and plan["steps"]:
             hold(agreed, plan, run, arguments["file"])
             digest = agreed["hash"]
-        steps = [{key: step[key] for key in ("phase", "node")} for step in plan["steps"]]
+        steps = [{key: step[key] for key in ("phase", "node", "estimated_seconds")} for step in plan["steps"]]
         run.append({"event": "plan", "hash": digest, "driver": plan["driver"], "steps": steps})
         if arguments["write"]:
             write(plan, run.directory)

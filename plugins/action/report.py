@@ -14,7 +14,7 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _gate
 from ansible_collections.mixedversion.kubernetes.plugins.modules.report import ARGUMENT_SPEC
-from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _run
+from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _plan_time, _run
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils._gate_action import accepted
 
 
@@ -76,6 +76,8 @@ class ActionModule(ActionBase):
             if broken:
                 run.append({"event": "stopping", "gate": broken[0]["id"], "node": broken[0]["node"]})
         events = run.events()
+        if arguments["phase"] and not self._task.check_mode:
+            self._tell_remaining(events)
         words = [_run.words(broken), *([_run.changes(events)] if arguments["hold"] else [])]
         return {
             "changed": False,
@@ -92,6 +94,11 @@ class ActionModule(ActionBase):
             "findings": report["findings"],
             "remaining": _run.remaining(report["findings"]),
         }
+
+    def _tell_remaining(self, events: t.Sequence[_run.Event]) -> None:
+        seconds = _plan_time.remaining(events)
+        if seconds is not None:
+            self._display.display(f"  about {max(1, round(seconds / 60))} min to go, by earlier runs")
 
     def _start(self, arguments: dict[str, t.Any]) -> _run.Run:
         return _run.start(

@@ -133,7 +133,9 @@ def _backup(facts: Facts) -> list[str]:
 
 def _fetch(facts: Facts, work: t.Mapping[str, t.Mapping[str, bool]]) -> list[dict[str, t.Any]]:
     """On all nodes at once, before the first of them is touched."""
-    kubeadm, images, binaries = facts["driver"] == "kubeadm", [], []
+    kubeadm = facts["driver"] == "kubeadm"
+    images: list[str] = []
+    binaries: list[str] = []
     stepped = [name for name in facts["order"] if work[name].get("etcd_step")]
     moved = [name for name in facts["order"] if work[name].get("control_plane")]
     if stepped:

@@ -56,6 +56,23 @@ def estimate(
     }
 
 
+def remaining(events: t.Sequence[_run.Event]) -> float | None:
+    """Seconds from the phase that has just begun to the end of the plan; None where a phase has no time, or no plan."""
+    plans = [number for number, event in enumerate(events) if event["event"] == "plan"]
+    begun = [event for event in events[plans[-1] :] if event["event"] == "phase"] if plans else []
+    if not begun:
+        return None
+    steps = events[plans[-1]]["steps"]
+    at = [
+        number
+        for number, step in enumerate(steps)
+        if (step["phase"], step["node"]) == (begun[-1]["name"], begun[-1]["node"])
+    ]
+    times: list[float | None] = [step.get("estimated_seconds") for step in steps[at[0] :]] if at else [None]
+    known = [seconds for seconds in times if seconds is not None]
+    return sum(known) if len(known) == len(times) else None
+
+
 def _spent(report: t.Mapping[str, t.Any]) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
     for phase in [*report["phases"], *(phase for node in report["nodes"] for phase in node["phases"])]:

@@ -12,7 +12,7 @@ from ansible.errors import AnsibleActionFail
 
 from ansible_collections.mixedversion.kubernetes.plugins.action import plan as action
 from ansible_collections.mixedversion.kubernetes.plugins.modules.plan import ARGUMENT_SPEC
-from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _plan_text, _run
+from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _plan_text, _plan_time, _run
 
 ROOT = pathlib.Path(__file__).parents[4]
 TARGET = "v1.37.2"
@@ -222,3 +222,22 @@ def test_a_phase_that_no_run_went_through_has_no_time_and_so_the_whole_has_none(
     proxy = {"cp1": {"wanted": {"flags": {}, "gates": {}}, "former": {"flags": {}, "gates": {}}}}
     estimate = action.make(arguments(work=work, proxy=proxy), runs(playbook="plan"))["estimate"]
     assert (estimate["seconds"], estimate["without"]) == (None, ["enable the proxy"])
+
+
+def test_what_remains_is_told_from_the_phase_that_has_just_begun(runs):
+    steps = [("backup", "", 4.0), ("driver step", "cp1", 40.0), ("gates", "cp1", 3.0), ("driver step", "cp2", 40.0)]
+    plan = {"event": "plan", "hash": "0" * 64, "driver": "kubeadm"}
+    plan["steps"] = [dict(zip(("phase", "node", "estimated_seconds"), step)) for step in steps]
+    begun = [{"event": "phase", "name": name, "node": node} for name, node, dummy in steps]
+    # What came before the plan is none of its steps.
+    run = runs({"event": "phase", "name": "preflight", "node": ""}, plan)
+    assert _plan_time.remaining(run.events()) is None
+    left = []
+    for event in begun:
+        run.append(event)
+        left.append(_plan_time.remaining(run.events()))
+    assert left == [87.0, 83.0, 43.0, 40.0]
+    plan["steps"][2]["estimated_seconds"] = None
+    assert [_plan_time.remaining(runs(plan, *begun[:n]).events()) for n in (1, 3, 4)] == [None, None, 40.0]
+    # A phase that the plan does not have tells nothing.
+    assert _plan_time.remaining(runs(plan, {"event": "phase", "name": "drain", "node": "cp9"}).events()) is None
