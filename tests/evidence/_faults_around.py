@@ -143,6 +143,29 @@ def no_load_balancer(lab: Lab) -> t.Iterator[str]:
         subprocess.run(["podman", "unpause", name], check=True, capture_output=True)
 
 
+@contextlib.contextmanager
+def balancer_away(lab: Lab) -> t.Iterator[str]:
+    """For longer than the run is told to bear."""
+    name = f"{lab.name}-lb"
+    subprocess.run(["podman", "pause", name], check=True, capture_output=True)
+    back = threading.Timer(
+        BUDGET * 2, subprocess.run, (["podman", "unpause", name],), {"check": True, "capture_output": True}
+    )
+    back.start()
+    try:
+        yield f"the load balancer answers nobody for {BUDGET * 2:.0f} s, and {BUDGET:.0f} s are borne"
+    finally:
+        back.join()
+
+
+#: Seconds without an answer of the load balancer.
+BUDGET = 4.0
+
+
+def with_budget(dummy_lab: Lab) -> dict[str, t.Any]:
+    return {"control_plane_max_unavailable_seconds": BUDGET, "control_plane_gate_timeout": 180}
+
+
 #: Seconds by which every answer comes later.
 LATE = 5.0
 
@@ -358,6 +381,12 @@ CASES = (
     Fault("peer/filtered in the step", Case(filtered, STEP, ("peers_reachable",), 1), most=1),
     Fault("etcd/no quorum", Case(no_quorum, GATES, ("etcd", "quorum", "answer"), 1), most=1, serves=False),
     Fault("load balancer/gone", Case(no_load_balancer, STEP, ("6443",), 1), most=2, serves=False),
+    Fault(
+        "load balancer/budget spent",
+        Case(balancer_away, STEP, ("availability_budget",), 1, with_budget),
+        most=2,
+        serves=False,
+    ),
     Fault("api/429", Case(rejecting, STEP, ("429",), 1), most=2, serves=False),
     Fault("api/slow", Case(slow_api, GATES, (), 3, over_late_lines), most=1),
 )
