@@ -12,14 +12,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import pathlib
 import subprocess
 import sys
 import time
 import typing as t
 
-from _common import OUT, ROOT, playbook
-from _lab import PEER_FLAG, Lab, NotAsWanted, log_of, say, until
+from _common import ROOT, Results
+from _faults import at_target
+from _lab import Lab, NotAsWanted, lab_of, log_of, or_left_out, say, until
 
 sys.path.insert(0, str(ROOT / "build" / "collections"))
 
@@ -118,31 +118,29 @@ def ours(lab: Lab) -> None:
 WAYS: dict[str, t.Callable[[Lab], None]] = {"bare": bare, "ours": ours}
 
 
-def compare(ways: t.Sequence[str] = ("bare", "ours")) -> dict[str, float]:
-    """Figures by ``<way>_<what>``. Half an hour: two labs one after the other, each upgraded once."""
-    figures: dict[str, float] = {}
-    for way in ways:
-        name = f"meter-{way}"
-        variables: dict[str, t.Any] = {"lab_name": name, "lab_driver": "kubeadm", "lab_nodes": 3, **PEER_FLAG}
-        say(f"lab {name} comes up")
-        code, dummy, dummy2 = playbook("lab_up", "-e", json.dumps(variables), log=log_of(f"lab-up-{name}"))
-        try:
-            if code:
-                raise NotAsWanted(f"the lab did not come up, see {log_of(f'lab-up-{name}')}")
-            lab = Lab(name)
+def run(results: Results) -> None:
+    """Half an hour: two labs one after the other, each upgraded once."""
+    for way, work in WAYS.items():
+        if not results.wants(f"availability/{way}"):
+            continue
+        with or_left_out(results, f"availability/{way}"), lab_of(f"meter-{way}", 3, driver="kubeadm") as lab:
             step_etcd(lab)
-            with metered(lab, way) as run:
+            with metered(lab, way) as counting:
                 begun = time.monotonic()
-                WAYS[way](lab)
+                work(lab)
                 seconds = time.monotonic() - begun
-            figures[f"{way}_seconds"] = round(seconds, 1)
-            figures.update({f"{way}_{key}": value for key, value in counted(run).items()})
-        finally:
-            playbook("lab_down", "-e", f"lab_name={name}", log=log_of(f"lab-down-{name}"))
-    return figures
-
-
-if __name__ == "__main__":
-    result = compare(sys.argv[1:] or ("bare", "ours"))
-    pathlib.Path(OUT / "meter.json").write_text(json.dumps(result, indent=2) + "\n")
-    print(json.dumps(result, indent=2))
+            found = counted(counting)
+            for key, value in {"seconds": seconds, **found}.items():
+                results.figure(f"availability/{way}/{key}", value)
+            results.case(
+                f"availability/{way}",
+                "all at the target",
+                f"{found['failed']:.0f} of {found['requests']:.0f} failed",
+                len(at_target(lab)) == len(lab.hosts),
+            )
+    failed = {way: results.figures.get(f"availability/{way}/failed") for way in WAYS}
+    if None in failed.values():
+        results.left_out("availability/compared", f"failed requests, by way: {failed}")
+        return
+    told = f"{failed['ours']:.0f} with ours, {failed['bare']:.0f} with the bare procedure"
+    results.case("availability/compared", "0 with ours, and never more than bare", told, failed["ours"] == 0)
