@@ -13,6 +13,7 @@ import base64
 import collections
 import hashlib
 import os
+import re
 import typing as t
 
 import jinja2
@@ -60,7 +61,7 @@ def render(report: t.Mapping[str, t.Any]) -> str:
         lstrip_blocks=True,
         autoescape=True,
     )
-    environment.filters.update(duration=duration, when=when, look=look, hash=_hash)
+    environment.filters.update(duration=duration, when=when, look=look, breakable=_breakable, hash=_hash)
     gates = report["gates"]
     picture = _availability_svg.render(report) if report["availability"] else ""
     page = environment.get_template(_TEMPLATE).render(
@@ -115,6 +116,11 @@ def duration(seconds: float | None) -> str:
 def when(text: str | None) -> str:
     """A report's time without its fractions."""
     return f"{text[:10]} {text[11:19]} UTC" if text else ""
+
+
+def _breakable(name: str) -> markupsafe.Markup:
+    """A name that a line may end in, behind each of its parts; escaped."""
+    return markupsafe.Markup("<wbr>").join(re.split(r"(?<=[/._])", name))
 
 
 def _hash(script: str) -> str:
