@@ -94,7 +94,7 @@ def render(report: t.Mapping[str, t.Any]) -> str:
         started=min(stretch["at"] for stretch in stretches),
         bands=_bands(report, ended, bottom, x),
         ticks=[
-            {"x": x(begun + number * step), "words": f"{number * step / 60:g}"}
+            {"x": x(begun + number * step), "words": f"{round(number * step / 60, 2):g}"}
             for number in range(int((ended - begun) / step) + 1)
         ],
         rows=[
