@@ -156,9 +156,9 @@ def _groups(report: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
     whole = max((b + (p["elapsed_seconds"] or 0) for b, p in zip(begins, phases)), default=0.0) - begun
     scale = 100 / max(whole, 0.001)
 
-    def bar(phase: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    def placed(phase: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         width = max((phase["elapsed_seconds"] or 0) * scale, _LEAST)
         left = (_availability.epoch(phase["started"]) - begun) * scale
         return {**phase, "left": round(min(left, 100 - width), 2), "width": round(width, 2)}
 
-    return [{**group, "phases": [bar(phase) for phase in group["phases"]]} for group in found if group["phases"]]
+    return [{**group, "phases": [placed(phase) for phase in group["phases"]]} for group in found if group["phases"]]
