@@ -47,6 +47,10 @@ lint: setup ## static checks: ansible-lint, yamllint, ruff, mypy, shellcheck, re
 units: setup ## unit tests; those of the nodes' code on the oldest Python here as well
 	@tests/tools/units
 
+.PHONY: browser
+browser: setup ## the report's page in headless Chromium, which it installs: seen, by keyboard, in print, axe-core
+	@tests/tools/browser
+
 .PHONY: sanity
 sanity: setup ## ansible-test sanity on every supported ansible-core that a Python here carries
 	@tests/tools/each_core

@@ -9,7 +9,7 @@ import typing as t
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 
-from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _run
+from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _run, _verdicts
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils._gate_action import GateAction
 
 #: Gates that speak of the cluster as a whole; the others must have held for this very node.
@@ -35,7 +35,7 @@ def lacking(events: t.Sequence[_run.Event], node: str, wanted: t.Sequence[str]) 
             and event["severity"] == "blocking"
             and (gate_id in WHOLE or event["node"] == about)
         ]
-        return bool(verdicts) and verdicts[-1] in _run.HOLDS
+        return bool(verdicts) and verdicts[-1] in _verdicts.HOLDS
 
     missing = [gate for gate in wanted if not holds(gate, -1 if gate in WHOLE else other, node)]
     if other >= 0:

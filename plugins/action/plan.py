@@ -20,6 +20,7 @@ from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import (
     _plan_text,
     _plan_time,
     _run,
+    _verdicts,
 )
 
 FILES = ("plan.json", "plan.md")
@@ -45,7 +46,7 @@ def obstacles(events: t.Sequence[_run.Event]) -> list[_run.Event]:
     found = [
         {key: event[key] for key in keys}
         for event in events
-        if event["event"] == "gate" and event["verdict"] not in _run.HOLDS
+        if event["event"] == "gate" and event["verdict"] not in _verdicts.HOLDS
     ]
     return sorted(found, key=lambda gate: gate["severity"] != "blocking")
 

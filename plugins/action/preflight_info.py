@@ -11,7 +11,7 @@ import subprocess
 import typing as t
 
 from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _gate, _refused, _version
-from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _causes, _evidence, _run, _x509
+from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _causes, _evidence, _run, _verdicts, _x509
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils._gate_action import GateAction
 
 #: A certificate that ends sooner might end during the upgrade or just after it.
@@ -169,5 +169,9 @@ class ActionModule(GateAction):
         result["gates"] += gates
         # Blocking ones first: that is what a reader looks for.
         result["gates"].sort(
-            key=lambda one: (one["verdict"] in _run.HOLDS, one["severity"] != "blocking", one["verdict"] != "failed")
+            key=lambda one: (
+                one["verdict"] in _verdicts.HOLDS,
+                one["severity"] != "blocking",
+                one["verdict"] != "failed",
+            )
         )

@@ -14,8 +14,11 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _gate
 from ansible_collections.mixedversion.kubernetes.plugins.modules.report import ARGUMENT_SPEC
-from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _plan_time, _run
+from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _plan_time, _run, _verdicts
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils._gate_action import accepted
+
+#: The custom stat of a run that has ended. Artifacts are variables of the next job of a workflow: it is no input here.
+OUTCOME = "control_plane_outcome"
 
 
 def collection_version() -> str:
@@ -70,9 +73,9 @@ class ActionModule(ActionBase):
         broken: list[t.Mapping[str, t.Any]] = []
         if closing:
             self._recap(report, run.directory)
-            broken = _run.broken(report["gates"]) if arguments["result"] in ("succeeded", "stopped") else []
+            broken = _verdicts.broken(report["gates"]) if arguments["result"] in ("succeeded", "stopped") else []
         elif arguments["hold"]:
-            broken = _run.broken(report["gates"])
+            broken = _verdicts.broken(report["gates"])
             if broken:
                 run.append({"event": "stopping", "gate": broken[0]["id"], "node": broken[0]["node"]})
         events = run.events()
@@ -87,12 +90,13 @@ class ActionModule(ActionBase):
             "resumed": _run.resumed(run) if arguments["state"] == "started" else [],
             "standing": _run.standing(earlier),
             "inherited_backup": _run.inherited_backup(earlier),
+            **({"ansible_stats": self._stats(report, run)} if arguments["state"] == "finished" else {}),
             "result": report["run"]["result"],
             "run": report["run"],
             "phase": next((event["name"] for event in reversed(events) if event["event"] == "phase"), ""),
             "changes": _run.changes(events),
             "findings": report["findings"],
-            "remaining": _run.remaining(report["findings"]),
+            "remaining": _verdicts.remaining(report["findings"]),
         }
 
     def _tell_remaining(self, events: t.Sequence[_run.Event]) -> None:
@@ -110,6 +114,21 @@ class ActionModule(ActionBase):
                 "collection": collection_version(),
             },
         )
+
+    @staticmethod
+    def _stats(report: _run.Report, run: _run.Run) -> dict[str, t.Any]:
+        """What the action set_stats would return: AWX keeps it as the job's artifacts, and the next job gets it."""
+        told, cluster = report["run"], report["cluster"]
+        kept = ("playbook", "check_mode", "result", "failed_gate", "failed_node", "next_action", "plan_hash")
+        outcome = {
+            "run_id": told["id"],
+            **{key: told[key] for key in kept},
+            "cluster": cluster["name"],
+            "version_before": cluster["version_before"],
+            "version_target": cluster["version_target"],
+            "files": run.files(),
+        }
+        return {"data": {OUTCOME: outcome}, "per_host": False, "aggregate": False}
 
     @staticmethod
     def _refusal(run: _run.Run, arguments: dict[str, t.Any]) -> str:
@@ -166,7 +185,7 @@ class ActionModule(ActionBase):
             told = run.events()
             # A gate that stopped the run has said so; one whose failure was deferred to here stops it now.
             stopped = any(event["event"] == "stopping" for event in told) or (
-                arguments["result"] == "succeeded" and _run.broken(e for e in told if e["event"] == "gate")
+                arguments["result"] == "succeeded" and _verdicts.broken(e for e in told if e["event"] == "gate")
             )
             result = "stopped" if stopped else arguments["result"]
             events.append(
@@ -200,7 +219,7 @@ class ActionModule(ActionBase):
             )
         if run["next_action"]:
             lines.append(f"  next action: {run['next_action']}")
-        lines.append(f"  report: {directory}/report.md")
+        lines.append(f"  report: {directory}/report.html (the same as report.md, report.json and report.xml)")
         self._display.display("\n".join(lines))
 
     @staticmethod

@@ -11,8 +11,10 @@ module: report
 short_description: Keep a run's journal and write its report
 version_added: 0.1.0
 description:
-  - Works on the controller only, in check mode as well; a report is the one file a dry run writes.
-  - Each call appends to the journal and replaces C(report.json) and C(report.md) atomically.
+  - Works on the controller only, in check mode as well; a report is all that a dry run writes.
+  - Each call appends to the journal and replaces atomically C(report.json), C(report.html), which is one page that
+    loads nothing, C(report.md) for a change ticket, and C(report.xml), which is JUnit for CI.
+  - Where a meter ran, C(availability.svg) is replaced as well.
 author:
   - The mixedversion.kubernetes authors (@mixedversion)
 attributes:
@@ -142,6 +144,13 @@ inherited_backup:
     - The newest backup of the resumed runs, as the report has it, with C(live_revision), the revision of etcd when the
       first of them began; empty if there is none.
   returned: always
+  type: dict
+ansible_stats:
+  description:
+    - How the run ended, as M(ansible.builtin.set_stats) would set it, in the custom stat C(control_plane_outcome).
+    - C(run_id), C(playbook), C(check_mode), C(result), C(failed_gate), C(failed_node), C(next_action), C(plan_hash),
+      C(cluster), C(version_before), C(version_target), and in C(files) by name the paths of what was written.
+  returned: with O(state=finished)
   type: dict
 result:
   description: How the run stands.

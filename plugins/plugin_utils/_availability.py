@@ -246,6 +246,11 @@ def epoch(text: str) -> float:
     return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
+def took(run: t.Mapping[str, t.Any]) -> float:
+    """For how many seconds a report's run lasted; 0.0 while it has not ended."""
+    return epoch(run["finished"]) - epoch(run["started"]) if run["started"] and run["finished"] else 0.0
+
+
 def _text(moment: float) -> str:
     utc = datetime.datetime.fromtimestamp(moment, datetime.timezone.utc)
     return utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -33,7 +33,7 @@ text { font: 12px sans-serif; fill: #1f2328 }
 .well { fill: #2da44e; fill-opacity: .45 }
 .retried { fill: #bf8700 }
 .down { fill: #cf222e }
-@media (prefers-color-scheme: dark) {
+@media screen and (prefers-color-scheme: dark) {
 text { fill: #e6edf3 }
 .small { fill: #9198a1 }
 .well { fill: #3fb950 }
@@ -94,7 +94,7 @@ def render(report: t.Mapping[str, t.Any]) -> str:
         started=min(stretch["at"] for stretch in stretches),
         bands=_bands(report, ended, bottom, x),
         ticks=[
-            {"x": x(begun + number * step), "words": f"{number * step / 60:g}"}
+            {"x": x(begun + number * step), "words": f"{round(number * step / 60, 2):g}"}
             for number in range(int((ended - begun) / step) + 1)
         ],
         rows=[

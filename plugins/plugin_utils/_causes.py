@@ -23,7 +23,7 @@ from ansible_collections.mixedversion.kubernetes.plugins.module_utils import (
     _proxy,
     _version,
 )
-from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _run, _x509
+from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _verdicts, _x509
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils._evidence import (
     CERTAIN,
     LIKELY,
@@ -698,7 +698,7 @@ def judge(facts: Facts) -> list[Finding]:
     roots = [
         finding
         for finding in found
-        if finding.root and finding.cause not in (*_run.WARNINGS, "stale_peer", "dead_lease")
+        if finding.root and finding.cause not in (*_verdicts.WARNINGS, "stale_peer", "dead_lease")
     ]
 
     elsewhere = {finding.server for finding in found if finding.cause == "address_is_load_balancer"}
@@ -714,7 +714,7 @@ def judge(facts: Facts) -> list[Finding]:
 
     told = [dataclasses.replace(finding, root=finding.root and not follows(finding)) for finding in found]
     # Stable: within each class the order of the judges stays.
-    return sorted(told, key=lambda finding: (not finding.root, finding.cause in _run.WARNINGS))
+    return sorted(told, key=lambda finding: (not finding.root, finding.cause in _verdicts.WARNINGS))
 
 
 def notes(facts: Facts, found: t.Sequence[Finding]) -> list[str]:
@@ -748,7 +748,7 @@ def notes(facts: Facts, found: t.Sequence[Finding]) -> list[str]:
         (source, peer)
         for source, peer, dummy in facts.pairs()
         for finding in found
-        if finding.cause not in _run.WARNINGS
+        if finding.cause not in _verdicts.WARNINGS
         and (not finding.server or finding.server in (source, peer))
         and (not finding.peer or finding.peer in (source, peer))
     }

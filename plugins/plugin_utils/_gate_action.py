@@ -18,7 +18,7 @@ from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _run
+from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _run, _verdicts
 
 #: Seconds from one try to reach a node to the next, over those that ssh itself spends on a try.
 RECONNECT_SECONDS = 2.0
@@ -114,7 +114,7 @@ class GateAction(ActionBase):
             if result.get("changed") and self.change and not self._task.check_mode:
                 events.append({"event": "changed", "node": self._node(arguments, task_vars), "what": self.change})
             self._append(run, *events)
-        broken = _run.broken(gates)
+        broken = _verdicts.broken(gates)
         if broken and not defer:
             result["failed"] = True
             result["msg"] = "\n".join([_run.words(broken), *([_run.changes(run.events())] if run else [])])
@@ -203,7 +203,7 @@ class GateAction(ActionBase):
     def _show(self, gate: t.Mapping[str, t.Any]) -> None:
         where = gate["node"] + (f" to {gate['peer']}" if gate["peer"] else "")
         text = f"  {gate['verdict']:<13} {gate['id']}{' on ' + where if where else ''}: {gate['observed']}"
-        if gate["verdict"] not in _run.HOLDS and gate["severity"] == "warning":
+        if gate["verdict"] not in _verdicts.HOLDS and gate["severity"] == "warning":
             self._display.warning(f"{text.strip()}; {gate['next_action']}")
         else:
             self._display.display(text)

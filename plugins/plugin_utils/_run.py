@@ -28,7 +28,10 @@ from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _no
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import (
     _availability,
     _availability_svg,
+    _html,
+    _junit,
     _markdown,
+    _verdicts,
 )
 
 SCHEMA_VERSION = 1
@@ -83,8 +86,6 @@ GATE_IDS = frozenset(
         "final_versions",
     ]
 )
-#: Causes that diagnose warns of: the proxy does not carry what they are about, so nothing stops for them.
-WARNINGS = frozenset(["crd_not_established", "apiservice_unavailable", "clock_skew"])
 #: Playbooks that change something, and go on where an earlier run of them ended.
 RESUMABLE = frozenset(["upgrade", "proxy", "backup", "rollback"])
 #: A roll-back takes up what an upgrade left, its lock above all, and an upgrade what a roll-back left.
@@ -97,12 +98,17 @@ HOP_PHASES = {"driver step": "control_plane", "kubelet": "kubelet"}
 ROLL_BACK = "roll back"
 HALF_WAY = "half_way"
 DONE = "done"
-#: Verdicts that let a run go on.
-HOLDS = frozenset(["passed", "not_exercised", "accepted", "skipped"])
 _WORST_LAST = ["skipped", "not_exercised", "passed", "accepted", "unproven", "failed"]
 
 Event = dict[str, t.Any]
 Report = dict[str, t.Any]
+
+#: The report's files beside report.json, each with what makes it of the report.
+RENDERED: t.Mapping[str, t.Callable[[Report], str]] = {
+    "report.md": _markdown.render,
+    "report.html": _html.render,
+    "report.xml": _junit.render,
+}
 
 
 class JournalError(ValueError):
@@ -193,11 +199,18 @@ class Run:
         report["availability"] = _availability.summarise(counted, _availability.phases(report))
         return report
 
+    def files(self) -> dict[str, str]:
+        """By name the paths of what a person or a CI may want of this run, as far as it is there."""
+        names = ("report.json", *RENDERED, "availability.svg", "plan.json", "plan.md")
+        paths = {name: os.path.join(self.directory, name) for name in names}
+        return {name: path for name, path in paths.items() if os.path.exists(path)}
+
     def write(self) -> Report:
         """Replace the report's files by the present state."""
         report = self.report()
         write_atomically(os.path.join(self.directory, "report.json"), json.dumps(report, indent=2) + "\n")
-        write_atomically(os.path.join(self.directory, "report.md"), _markdown.render(report))
+        for name, render in RENDERED.items():
+            write_atomically(os.path.join(self.directory, name), render(report))
         if report["availability"]:
             write_atomically(os.path.join(self.directory, "availability.svg"), _availability_svg.render(report))
         return report
@@ -388,11 +401,6 @@ def runs(report_directory: str) -> list[Run]:
     return sorted((run for run in found if os.path.exists(run.journal)), key=lambda run: run.began, reverse=True)
 
 
-def broken(gates: t.Iterable[t.Mapping[str, t.Any]]) -> list[t.Mapping[str, t.Any]]:
-    """The blocking gates that do not hold."""
-    return [gate for gate in gates if gate["severity"] == "blocking" and gate["verdict"] not in HOLDS]
-
-
 def words(gates: t.Iterable[t.Mapping[str, t.Any]]) -> str:
     """What a person has to know of gates that do not hold."""
     lines = []
@@ -452,7 +460,8 @@ def write_atomically(path: str, text: str) -> None:
     """Replace *path*: a reader sees the old text or the new one, never a part."""
     handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".tmp.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        # A server's words may hold half a surrogate pair, which no file can; a report is not lost for that.
+        with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -469,7 +478,7 @@ def build(run_id: str, events: t.Sequence[Event]) -> Report:
     begun = next((event for event in events if event["event"] == "run_started"), {})
     ended = next((event for event in reversed(events) if event["event"] == "run_finished"), None)
     gates = [_without(event, "event") for event in events if event["event"] == "gate"]
-    first: t.Mapping[str, t.Any] = next(iter(broken(gates)), {})
+    first: t.Mapping[str, t.Any] = next(iter(_verdicts.broken(gates)), {})
     end = ended or {}
     return {
         "schema_version": SCHEMA_VERSION,
@@ -510,11 +519,6 @@ def findings(events: t.Iterable[Event]) -> list[Event]:
             key = (event["cause"], event["server"], event["peer"])
             found[key] = {**_without(event, "event", "at"), "root": event["root"] or found.get(key, event)["root"]}
     return sorted(found.values(), key=lambda finding: not finding["root"])
-
-
-def remaining(found: t.Iterable[t.Mapping[str, t.Any]]) -> list[t.Mapping[str, t.Any]]:
-    """The findings that still stand in the way: neither repaired nor a warning only."""
-    return [finding for finding in found if not finding["repaired"] and finding["cause"] not in WARNINGS]
 
 
 def finding_words(finding: t.Mapping[str, t.Any]) -> str:

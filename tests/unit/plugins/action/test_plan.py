@@ -125,7 +125,15 @@ def test_its_files_and_the_report_have_the_same_hash(runs):
     schema("report.schema.json").validate(report)
     written = json.loads(pathlib.Path(run.directory, "plan.json").read_text(encoding="utf-8"))
     assert report["run"]["plan_hash"] == plan["hash"] == written["hash"]
-    assert sorted(os.listdir(run.directory)) == ["journal.jsonl", "plan.json", "plan.md", "report.json", "report.md"]
+    assert sorted(os.listdir(run.directory)) == [
+        "journal.jsonl",
+        "plan.json",
+        "plan.md",
+        "report.html",
+        "report.json",
+        "report.md",
+        "report.xml",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import re
 import pytest
 
 from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _leases
-from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _causes, _evidence, _run
+from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _causes, _evidence, _verdicts
 
 ROOT = pathlib.Path(__file__).parents[4]
 PKI = "/etc/kubernetes/pki"
@@ -591,7 +591,7 @@ def test_warnings_come_last_and_do_not_remain(cluster):
     cluster.lacks("cp2", "cp1")
     found = [finding.dump() for finding in cluster.found()]
     assert [finding["cause"] for finding in found] == ["stale_peer", "crd_not_established", "apiservice_unavailable"]
-    assert [finding["cause"] for finding in _run.remaining(found)] == ["stale_peer"]
+    assert [finding["cause"] for finding in _verdicts.remaining(found)] == ["stale_peer"]
 
 
 # Addresses

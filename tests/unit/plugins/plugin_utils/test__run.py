@@ -10,7 +10,7 @@ import pathlib
 import jsonschema
 import pytest
 
-from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _run
+from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _run, _verdicts
 
 ROOT = pathlib.Path(__file__).parents[4]
 ID = "20261124T003000Z-ab12"
@@ -115,12 +115,12 @@ def test_a_repair_takes_the_place_of_what_was_found(events):
         ("cp1", True, "healed"),
         ("cp3", False, "e"),
     ]
-    assert [one["peer"] for one in _run.remaining(found)] == ["cp3"]
+    assert [one["peer"] for one in _verdicts.remaining(found)] == ["cp3"]
 
 
 def test_what_was_only_warned_of_does_not_remain():
     found = [finding(1, cause) for cause in ("clock_skew", "crd_not_established", "apiservice_unavailable", "gate_off")]
-    assert [one["cause"] for one in _run.remaining(found)] == ["gate_off"]
+    assert [one["cause"] for one in _verdicts.remaining(found)] == ["gate_off"]
 
 
 @pytest.mark.parametrize(
