@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import shlex
 import subprocess
 import typing as t
 
@@ -28,6 +29,18 @@ def tarball() -> pathlib.Path:
 
 
 @pytest.fixture
+def documented(installed: pathlib.Path, tmp_path: pathlib.Path) -> t.Callable[[str, str], list[str]]:
+    """The one command of a page that has some words in it, with a folder of ours in place of the page's."""
+
+    def command(page: str, words: str) -> list[str]:
+        lines = (installed / "docs" / page).read_text().replace("/srv/upgrade", str(tmp_path)).splitlines()
+        (line,) = [line.strip() for line in lines if line.startswith(("ansible-", "   ansible-")) and words in line]
+        return shlex.split(line)
+
+    return command
+
+
+@pytest.fixture
 def inventory(tmp_path: pathlib.Path) -> pathlib.Path:
     """One host that can't be reached, and all that a plan wants to be told."""
     kubeconfig = {
@@ -47,6 +60,13 @@ def inventory(tmp_path: pathlib.Path) -> pathlib.Path:
     path = tmp_path / "inventory.yml"
     path.write_text(yaml.safe_dump({"kube_control_plane": {"hosts": {"cp1": NOWHERE}, "vars": variables}}))
     return path
+
+
+@pytest.fixture
+def refused(inventory: pathlib.Path) -> str:
+    """What a plan says of the same inventory once its target is no version; sooner than of hosts out of reach."""
+    inventory.write_text(inventory.read_text().replace("v1.37.2", "latest"))
+    return "control_plane_version is 'latest' (expected a full version such as v1.37.2)"
 
 
 @pytest.fixture

@@ -131,7 +131,7 @@ def serving() -> t.Iterator[tuple[str, Awx]]:
 
 
 @pytest.fixture
-def configure(monkeypatch: pytest.MonkeyPatch, run, tmp_path: pathlib.Path):
+def configure(monkeypatch: pytest.MonkeyPatch, run, documented, tmp_path: pathlib.Path):
     """Runs docs/awx/configure.yml, with *old* replaced by *new*, against a stand-in."""
     (tmp_path / "admin.conf").write_text("kind: Config\n")
     (tmp_path / "id_ed25519").write_text("a key\n")
@@ -141,11 +141,10 @@ def configure(monkeypatch: pytest.MonkeyPatch, run, tmp_path: pathlib.Path):
     def configured(old: str = "", new: str = "") -> tuple[int, str, Awx]:
         text = (FOLDER / "configure.yml").read_text()
         assert old in text
-        playbook = tmp_path / "configure.yml"
-        playbook.write_text(text.replace(old, new))
+        (tmp_path / "configure.yml").write_text(text.replace(old, new))
         with serving() as (url, kept):
             monkeypatch.setenv("CONTROLLER_HOST", url)
-            code, output = run("ansible-playbook", str(playbook))
+            code, output = run(*documented("awx.md", "configure.yml"))
         return code, output, kept
 
     return configured

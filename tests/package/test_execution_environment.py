@@ -34,8 +34,8 @@ def folder(installed: pathlib.Path, tarball: pathlib.Path, tmp_path: pathlib.Pat
     return tmp_path
 
 
-def test_create(folder: pathlib.Path, tarball: pathlib.Path, run) -> None:
-    code, output = run("ansible-builder", "create")
+def test_create(folder: pathlib.Path, tarball: pathlib.Path, run, documented) -> None:
+    code, output = run(*documented("execution-environment.md", "builder create"))
     assert code == 0, output
     assert "ENTRYPOINT" in (folder / "context" / "Containerfile").read_text()
     wanted = yaml.safe_load((folder / "context/_build/requirements.yml").read_text())

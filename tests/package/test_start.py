@@ -31,14 +31,6 @@ def test_ansible_playbook(installed, inventory, run, tmp_path: pathlib.Path) -> 
     check_report(installed, tmp_path)
 
 
-def test_bad_input(inventory, run) -> None:
-    code, output = run(
-        "ansible-playbook", "mixedversion.kubernetes.plan", "-i", str(inventory), "-e", "control_plane_version=latest"
-    )
-    assert code == 2, output
-    assert "control_plane_version is 'latest' (expected a full version such as v1.37.2)" in output
-
-
 def test_no_inventory(run) -> None:
     code, output = run("ansible-playbook", "mixedversion.kubernetes.verify")
     assert code == 2, output
@@ -66,11 +58,22 @@ def test_ansible_runner(installed, inventory, tmp_path: pathlib.Path) -> None:
     check_report(installed, tmp_path)
 
 
-def test_ansible_navigator(installed, inventory, run, tmp_path: pathlib.Path) -> None:
-    code, output = run(
-        *("ansible-navigator", "run", "mixedversion.kubernetes.plan", "-i", str(inventory)),
-        *("--mode", "stdout", "--ee", "false", "--playbook-artifact-enable", "false"),
-    )
+def test_ansible_runner_as_documented(installed, refused, run, documented, tmp_path: pathlib.Path) -> None:
+    page = (installed / "docs" / "execution-environment.md").read_text()
+    program = page.split("```python\n")[1].split("```")[0].replace("/srv/upgrade", str(tmp_path))
+    code, output = run("python", "-c", program)
+    assert code == 0, output
+    assert f"cp1 {refused}" in output
+    assert "failed 2 {" in output
+
+    code, output = run(*documented("execution-environment.md", "ansible-runner run"))
     assert code == 2, output
-    assert UNREACHABLE in output
-    check_report(installed, tmp_path)
+    assert refused in output
+
+
+def test_ansible_navigator(installed, refused, run, documented) -> None:
+    code, output = run(*documented("execution-environment.md", "--ee false"))
+    assert code == 2, output
+    assert refused in output
+    # Navigator keeps an artifact beside the playbook, unless told not to.
+    assert not list(installed.rglob("*artifact*"))
