@@ -75,7 +75,13 @@ def run(tmp_path: pathlib.Path) -> t.Callable[..., tuple[int, str]]:
 
     def command(*words: str) -> tuple[int, str]:
         done = subprocess.run(
-            words, cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            words,
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
         )
         return done.returncode, " ".join(done.stdout.split())
 
