@@ -55,6 +55,14 @@ browser: setup ## the report's page in headless Chromium, which it installs: see
 sanity: setup ## ansible-test sanity on every supported ansible-core that a Python here carries
 	@tests/tools/each_core
 
+.PHONY: package
+package: setup ## packs the collection, has it imported as Galaxy does, installs it and uses it from there; the execution environment, ansible-runner, AWX
+	@tests/tools/package
+
+.PHONY: docs
+docs: setup ## the reference of modules, roles and playbooks as HTML, by antsibull-docs and Sphinx: build/docs/html
+	@tests/tools/docs
+
 .PHONY: molecule-kubeadm
 molecule-kubeadm: setup ## the whole upgrade of a kubeadm lab, twice
 	@molecule test -s kubeadm
