@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import os
 import pty
+import select
 import subprocess
+import termios
 import threading
 import typing as t
 
@@ -201,15 +203,21 @@ def at_terminal(lab: Lab, answers: t.Sequence[str], *arguments: str) -> tuple[in
         os.chdir(ROOT)
         os.execvp(command[0], command)
     output, left = b"", list(answers)
-    asked = 0
+    asked, answer = 0, b""
     while True:
+        # Ansible puts the terminal into raw mode while it reads, and throws away what came before: an answer
+        # is given only then, and once more if nothing comes of it.
+        if answer and not select.select([terminal], [], [], 2.0)[0]:
+            if not termios.tcgetattr(terminal)[3] & termios.ICANON:
+                os.write(terminal, answer)
+            continue
         try:
             output += os.read(terminal, 65536)
         except OSError:
             break
         if output.count(b"anything else to") > asked and left:
             asked += 1
-            os.write(terminal, f"{left.pop(0)}\r".encode())
+            answer = f"{left.pop(0)}\r".encode()
     os.close(terminal)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     log_of(f"{lab.name}-pause").write_bytes(output)
