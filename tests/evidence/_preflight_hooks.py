@@ -285,14 +285,11 @@ def in_kubespray(lab: Lab, results: Results) -> None:
         return done.returncode, done.stdout
 
     hosts = list(lab.hosts)
-    for host in hosts:
-        lab.downgrade(host)
-    lab.settle()
     with lab.cut(hosts[1], [hosts[0]], "REJECT"):
         code, output = go(f"{lab.name}-kubespray-cut")
     done = [host for host in hosts if lab.version(host) == lab.target]
     results.case(
-        "hooks/kubespray_stops",
+        "kubespray/stops",
         f"exit code 2; at the target: {hosts[0]}; uncordoned: none; peers_reachable named",
         f"exit code {code}; at the target: {', '.join(done)}; uncordoned: "
         f"{', '.join(host for host in hosts if f'{host} is uncordoned' in output) or 'none'}; "
@@ -303,12 +300,12 @@ def in_kubespray(lab: Lab, results: Results) -> None:
     report = json.loads((lab.out / "reports" / "latest" / "report.json").read_text())
     uncordoned = [host for host in hosts if f"{host} is uncordoned" in output]
     results.case(
-        "hooks/kubespray",
+        "kubespray/to_the_end",
         f"exit code 0; uncordoned: {', '.join(hosts)}; kubespray succeeded",
         f"exit code {code}; uncordoned: {', '.join(uncordoned)}; {report['run']['playbook']} {report['run']['result']}",
     )
     results.case(
-        "hooks/kubespray_proves",
+        "kubespray/proves",
         "requests_proxied passed on the nodes but the last",
         "requests_proxied "
         + ("passed" if output.count("passed        requests_proxied") >= len(hosts) - 1 else "not passed")
@@ -361,5 +358,3 @@ def run(lab: Lab, results: Results) -> None:
         pause(lab, results, hooks, order)
     with or_left_out(results, "hooks/after_node_fails", "hooks/goes_on"):
         a_node_fails(lab, results, hooks)
-    with or_left_out(results, "hooks/kubespray", "hooks/kubespray_stops"):
-        in_kubespray(lab, results)
