@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import typing as t
 
@@ -62,15 +63,10 @@ def remaining(events: t.Sequence[_run.Event]) -> float | None:
     begun = [event for event in events[plans[-1] :] if event["event"] == "phase"] if plans else []
     if not begun:
         return None
-    steps = events[plans[-1]]["steps"]
-    at = [
-        number
-        for number, step in enumerate(steps)
-        if (step["phase"], step["node"]) == (begun[-1]["name"], begun[-1]["node"])
-    ]
-    times: list[float | None] = [step.get("estimated_seconds") for step in steps[at[0] :]] if at else [None]
-    known = [seconds for seconds in times if seconds is not None]
-    return sum(known) if len(known) == len(times) else None
+    now = (begun[-1]["name"], begun[-1]["node"])
+    rest = itertools.dropwhile(lambda step: (step["phase"], step["node"]) != now, events[plans[-1]]["steps"])
+    times = [step.get("estimated_seconds") for step in rest]
+    return sum(times) if times and None not in times else None
 
 
 def _spent(report: t.Mapping[str, t.Any]) -> dict[str, list[float]]:

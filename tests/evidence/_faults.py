@@ -46,26 +46,31 @@ class Fault:
 
 
 class Watch:
-    """An object written before, and a reader of it through the load balancer, which tries once more as it is cut off.
+    """A reader of the canary through the load balancer, which tries once more as it is cut off.
 
     It served if it was never GAP seconds without an answer: a server that loses its etcd keeps what it was asked until
     it is found out.
     """
 
     def __init__(self, lab: Lab) -> None:
-        self.lab = lab
-        lab.kubectl(f"create configmap {CANARY} --from-literal=written=before", check=False)
         self.reader = Reader(lab.client, PATH, retry=True)
         self.reader.start()
 
-    def stop(self) -> bool:
+    def stop(self) -> None:
         self.reader.stop()
+
+    @property
+    def served(self) -> bool:
         return self.reader.gap() < GAP
 
     @property
     def told(self) -> str:
         failed = sum(number for status, number in self.reader.count(0).items() if status != 200)
         return f"{failed} of {len(self.reader.answers)} reads failed, longest gap {self.reader.gap():.1f} s"
+
+
+def write_canary(lab: Lab) -> None:
+    lab.kubectl(f"create configmap {CANARY} --from-literal=written=before")
 
 
 def canary_kept(lab: Lab) -> bool:

@@ -14,7 +14,6 @@ import functools
 import json
 import queue
 import socket
-import subprocess
 import threading
 import time
 import typing as t
@@ -135,23 +134,14 @@ def filtered(lab: Lab) -> t.Iterator[str]:
 
 @contextlib.contextmanager
 def no_load_balancer(lab: Lab) -> t.Iterator[str]:
-    name = f"{lab.name}-lb"
-    subprocess.run(["podman", "pause", name], check=True, capture_output=True)
-    try:
+    with lab.without_balancer():
         yield "the load balancer answers nobody"
-    finally:
-        subprocess.run(["podman", "unpause", name], check=True, capture_output=True)
 
 
 @contextlib.contextmanager
 def balancer_away(lab: Lab) -> t.Iterator[str]:
     """For longer than the run is told to bear."""
-    name = f"{lab.name}-lb"
-    subprocess.run(["podman", "pause", name], check=True, capture_output=True)
-    back = threading.Timer(
-        BUDGET * 2, subprocess.run, (["podman", "unpause", name],), {"check": True, "capture_output": True}
-    )
-    back.start()
+    back = lab.balancer_away(BUDGET * 2)
     try:
         yield f"the load balancer answers nobody for {BUDGET * 2:.0f} s, and {BUDGET:.0f} s are borne"
     finally:

@@ -318,13 +318,9 @@ def another_s_lock(case: Case) -> None:
 def api_away(case: Case) -> None:
     """The load balancer takes no connection while the lock is asked for: it is waited for."""
     lab = case.lab
-    balancer = f"{lab.name}-lb"
 
     def begin(dummy: object) -> None:
-        subprocess.run(["podman", "pause", balancer], check=True, capture_output=True)
-        threading.Timer(
-            25.0, subprocess.run, (["podman", "unpause", balancer],), {"check": True, "capture_output": True}
-        ).start()
+        lab.balancer_away(25.0)
 
     run = lab.play("upgrade", "--extra-vars=control_plane_stop_after=1", at={"Hold the lock]": begin})
     gate = next((g for g in run.gates("lock")), {})

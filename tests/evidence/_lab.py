@@ -13,6 +13,7 @@ import re
 import shlex
 import subprocess
 import sys
+import threading
 import time
 import traceback
 import typing as t
@@ -395,6 +396,25 @@ class Lab:
             yield
         finally:
             self.sh(source, "; ".join(f"iptables -w -D {rule} || true" for rule in rules))
+
+    @contextlib.contextmanager
+    def without_balancer(self) -> t.Iterator[None]:
+        """The load balancer takes connections and answers none."""
+        self._balancer("pause")
+        try:
+            yield
+        finally:
+            self._balancer("unpause")
+
+    def balancer_away(self, seconds: float) -> threading.Timer:
+        """The same for so long; the timer is over when it is back."""
+        self._balancer("pause")
+        back = threading.Timer(seconds, self._balancer, ("unpause",))
+        back.start()
+        return back
+
+    def _balancer(self, verb: str) -> None:
+        subprocess.run(["podman", verb, f"{self.name}-lb"], check=True, capture_output=True)
 
     # Logs and playbooks
 

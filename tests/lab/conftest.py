@@ -35,10 +35,14 @@ class Lab:
     def hosts(self) -> dict[str, t.Any]:
         return dict(yaml.safe_load(self.inventory.read_text())["kube_control_plane"]["hosts"])
 
-    def on(self, host: str, *command: str) -> str:
+    def on(self, host: str, *command: str, stdin: str = "") -> str:
         """What a command prints on a node."""
-        done = subprocess.run(["podman", "exec", f"{self.name}-{host}", *command], capture_output=True, check=True)
-        return done.stdout.decode()
+        words = ["podman", "exec", "--interactive", f"{self.name}-{host}", *command]
+        return subprocess.run(words, input=stdin.encode(), capture_output=True, check=True).stdout.decode()
+
+    def kubectl(self, *arguments: str, host: str = "cp1", stdin: str = "") -> str:
+        """The same of kubectl there, as the administrator."""
+        return self.on(host, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", *arguments, stdin=stdin)
 
     def play(
         self, name: str, folder: pathlib.Path, *arguments: str, inventory: pathlib.Path | None = None

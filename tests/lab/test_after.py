@@ -120,8 +120,7 @@ def kubeadm(lab) -> bool:
 
 
 def get(lab, *arguments: str) -> dict:
-    kubectl = ("kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "get", "--output=json")
-    return json.loads(lab.on("cp1", *kubectl, *arguments))
+    return json.loads(lab.kubectl("get", "--output=json", *arguments))
 
 
 def test_each_node_was_empty_as_its_kubelet_was_switched(lab, reports) -> None:

@@ -12,7 +12,6 @@ import pytest
 
 pytestmark = pytest.mark.lab
 
-KUBECTL = ("kubectl", "--kubeconfig=/etc/kubernetes/admin.conf")
 NAMESPACE = "kept"
 
 
@@ -26,10 +25,10 @@ def processes(lab) -> dict[str, str]:
 def folder(lab, tmp_path_factory):
     """Where a backup lies that has the namespace; the namespace was deleted after it."""
     folder = tmp_path_factory.mktemp("backup")
-    lab.on("cp1", *KUBECTL, "create", "namespace", NAMESPACE)
+    lab.kubectl("create", "namespace", NAMESPACE)
     code, output = lab.play("backup", folder)
     assert code == 0, output
-    lab.on("cp1", *KUBECTL, "delete", "namespace", NAMESPACE)
+    lab.kubectl("delete", "namespace", NAMESPACE)
     return folder
 
 
@@ -60,8 +59,8 @@ def test_what_was_deleted_comes_back(lab, folder) -> None:
     before = processes(lab)
     code, output = lab.play("restore", folder, "--extra-vars=control_plane_restore_confirm=false")
     assert code == 0, output
-    assert f"namespace/{NAMESPACE}" in lab.on("cp3", *KUBECTL, "get", "namespaces", "--output=name").split()
+    assert f"namespace/{NAMESPACE}" in lab.kubectl("get", "namespaces", "--output=name", host="cp3").split()
     assert not set(before.values()) & set(processes(lab).values())
     # The lock that its run held came back with the snapshot, and was given back.
-    leases = lab.on("cp1", *KUBECTL, "--namespace=kube-system", "get", "leases", "--output=name")
+    leases = lab.kubectl("--namespace=kube-system", "get", "leases", "--output=name")
     assert "lease.coordination.k8s.io/mixedversion-kubernetes" not in leases.split()

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import subprocess
-
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -14,19 +12,16 @@ from ansible_collections.mixedversion.kubernetes.tests.tools import promql
 pytestmark = pytest.mark.lab
 
 QUERIES = {rule.get("alert") or rule["record"]: rule["expr"] for rule in promql.rules()} | promql.dashboard_queries()
-KUBECTL = ("kubectl", "--kubeconfig=/etc/kubernetes/admin.conf")
 
 
 @pytest.fixture(scope="module")
 def token(lab):
     """Of a ServiceAccount with the rights of docs/monitoring/rbac.yaml."""
-    with (promql.MONITORING / "rbac.yaml").open("rb") as file:
-        command = ["podman", "exec", "--interactive", f"{lab.name}-cp1", *KUBECTL, "apply", "--filename=-"]
-        subprocess.run(command, stdin=file, check=True)
-    yield lab.on("cp1", *KUBECTL, "--namespace=kube-system", "create", "token", "mixedversion-metrics").strip()
+    lab.kubectl("apply", "--filename=-", stdin=(promql.MONITORING / "rbac.yaml").read_text(encoding="utf-8"))
+    yield lab.kubectl("--namespace=kube-system", "create", "token", "mixedversion-metrics").strip()
     for kind in ("clusterrole", "clusterrolebinding"):
-        lab.on("cp1", *KUBECTL, "delete", kind, "mixedversion-kubernetes-metrics")
-    lab.on("cp1", *KUBECTL, "--namespace=kube-system", "delete", "serviceaccount", "mixedversion-metrics")
+        lab.kubectl("delete", kind, "mixedversion-kubernetes-metrics")
+    lab.kubectl("--namespace=kube-system", "delete", "serviceaccount", "mixedversion-metrics")
 
 
 @pytest.fixture(scope="module")

@@ -5,14 +5,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import typing as t
 
 import pytest
 
 pytestmark = pytest.mark.lab
 
-KUBECTL = ("kubectl", "--kubeconfig=/etc/kubernetes/admin.conf")
 LABELS = {"app": "to-be-evicted"}
 
 
@@ -48,10 +46,6 @@ def test_pods_run_that_a_drain_has_to_evict(lab) -> None:
     images = lab.on("cp1", "ctr", "--namespace=k8s.io", "images", "list", "--quiet").split()
     image = next(image for image in images if "/pause:" in image)
     documents = {"apiVersion": "v1", "kind": "List", "items": [deployment(image), BUDGET]}
-    subprocess.run(
-        ["podman", "exec", "--interactive", f"{lab.name}-cp1", *KUBECTL, "apply", "--filename=-"],
-        input=json.dumps(documents).encode(),
-        check=True,
-    )
-    said = lab.on("cp1", *KUBECTL, "rollout", "status", "deployment/to-be-evicted", "--timeout=180s")
+    lab.kubectl("apply", "--filename=-", stdin=json.dumps(documents))
+    said = lab.kubectl("rollout", "status", "deployment/to-be-evicted", "--timeout=180s")
     assert "successfully rolled out" in said
