@@ -9,9 +9,10 @@ is no 2xx, or does not come in time, it does not ask again.
 
 What was seen goes into a file of JSON lines, one for each second, so that nothing but the last second is lost with the
 process: ``{"at": <epoch seconds>, "seconds": <length>, "targets": {<name>: <tally>}}``. A tally has ``requests``,
-``failed`` and ``retried`` (numbers by kind; retried are those that the second try brought), ``slowest`` (seconds that
-the slowest answer took) and ``down``: pairs of epoch seconds, from when the first of some failures in a row was sent to
-when the next request was answered; the end is null while there is none.
+``failed`` and ``retried`` (numbers by kind; retried are those that the second try brought), ``messages`` (by kind what
+the first failed one was told, in a line), ``slowest`` (seconds that the slowest answer took) and ``down``: pairs of
+epoch seconds, from when the first of some failures in a row was sent to when the next request was answered; the end is
+null while there is none.
 """
 
 from __future__ import annotations
@@ -67,20 +68,33 @@ def kind_of_status(status: int) -> str:
     return "5xx" if status >= 500 else "4xx"
 
 
-def ask(server: _api.Server, path: str, timeout: float) -> tuple[str, str]:
-    """Send one request as a well-behaved client does: what it failed with, and what its first try failed with."""
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What came of one request."""
+
+    #: The kind of failure, empty for none.
+    failed: str
+    #: What a failed one was told, in a line.
+    message: str = ""
+    #: The kind of failure that made a second try necessary, empty for none.
+    first: str = ""
+
+
+def ask(server: _api.Server, path: str, timeout: float) -> Result:
+    """Send one request as a well-behaved client does."""
     first = _once(server, path, timeout)
-    if first not in LOST:
-        return first, ""
-    return _once(server, path, timeout), first
+    if first.failed not in LOST:
+        return first
+    return dataclasses.replace(_once(server, path, timeout), first=first.failed)
 
 
-def _once(server: _api.Server, path: str, timeout: float) -> str:
+def _once(server: _api.Server, path: str, timeout: float) -> Result:
     try:
         answer = server.request("GET", path, timeout=urllib3.Timeout(total=timeout))
     except _api.ApiError as error:
-        return kind_of(error)
-    return kind_of_status(answer.status)
+        return Result(kind_of(error), str(error))
+    failed = kind_of_status(answer.status)
+    return Result(failed, f"{answer.status} {answer.words}" if failed else "")
 
 
 @dataclasses.dataclass
@@ -91,11 +105,12 @@ class Tally:
     slowest: float = 0.0
     failed: dict[str, int] = dataclasses.field(default_factory=dict)
     retried: dict[str, int] = dataclasses.field(default_factory=dict)
+    messages: dict[str, str] = dataclasses.field(default_factory=dict)
     down: list[tuple[float, float | None]] = dataclasses.field(default_factory=list)
 
     def dump(self) -> dict[str, t.Any]:
         told: dict[str, t.Any] = {"requests": self.requests, "slowest": round(self.slowest, 3)}
-        told.update({key: value for key in ("failed", "retried", "down") if (value := getattr(self, key))})
+        told.update({key: value for key in ("failed", "retried", "messages", "down") if (value := getattr(self, key))})
         return told
 
 
@@ -119,7 +134,8 @@ class Target(threading.Thread):
 
     def once(self) -> None:
         sent, begun = time.time(), time.monotonic()
-        failed, first = ask(self._server, self._path, self._timeout)
+        result = ask(self._server, self._path, self._timeout)
+        failed, first = result.failed, result.first
         took = time.monotonic() - begun
         with self._lock:
             tally = self._tally
@@ -129,6 +145,7 @@ class Target(threading.Thread):
                 tally.retried[first] = tally.retried.get(first, 0) + 1
             if failed:
                 tally.failed[failed] = tally.failed.get(failed, 0) + 1
+                tally.messages.setdefault(failed, result.message)
                 if self._down is None:
                     self._down = sent
                     tally.down.append((round(sent, 3), None))

@@ -145,6 +145,10 @@ class _Target:
             "requests": sum(tally["requests"] for tally in tallies),
             "failed": sum(failures.values()),
             "failures": failures,
+            # Of each kind the first; a meter of an earlier version kept none.
+            "messages": {
+                kind: message for tally in reversed(tallies) for kind, message in tally.get("messages", {}).items()
+            },
             "retries": retries,
             "unavailable_seconds": round(sum(parts), 3),
             "longest_gap_seconds": round(max(parts, default=0.0), 3),

@@ -132,8 +132,13 @@ def row(*cells: t.Any) -> str:
 
 
 def kinds(counted: t.Mapping[str, t.Any]) -> str:
-    """What the failed requests ended with, and in brackets what the first tries did whose second was answered."""
-    failures = ", ".join(f"{number} {kind}" for kind, number in counted["failures"].items())
+    """What the failed requests ended with, the first of each kind in full, and in brackets what the first tries did
+    whose second was answered."""
+    messages = counted.get("messages", {})
+    failures = ", ".join(
+        f"{number} {kind}" + (f": {messages[kind]}" if kind in messages else "")
+        for kind, number in counted["failures"].items()
+    )
     retries = ", ".join(f"{number} {kind}" for kind, number in counted["retries"].items())
     return f"{failures} (first tries: {retries})".strip() if retries else failures
 

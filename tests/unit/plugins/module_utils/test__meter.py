@@ -56,10 +56,11 @@ class Endpoint:
                 elif what == "close":
                     self.close_connection = True
                 else:
+                    text = b'{"message": "why not"}'
                     self.send_response(what)
-                    self.send_header("Content-Length", "2")
+                    self.send_header("Content-Length", str(len(text)))
                     self.end_headers()
-                    self.wfile.write(b"{}")
+                    self.wfile.write(text)
 
             def log_message(self, *args):
                 pass
@@ -99,7 +100,8 @@ def endpoint(tmp_path, pki):
 
 
 def ask(server):
-    return _meter.ask(server, "/api/v1/namespaces/kube-system", TIMEOUT)
+    result = _meter.ask(server, "/api/v1/namespaces/kube-system", TIMEOUT)
+    return result.failed, result.first
 
 
 def test_answers_come_over_one_connection(endpoint):
@@ -166,6 +168,8 @@ def test_one_gap_lasts_from_the_first_failure_to_the_next_answer(endpoint):
     assert until is None
     assert begun == since
     assert before <= since
+    assert told["messages"]["5xx"] == "503 why not"
+    assert "no answer in time" in told["messages"]["timeout"]
     # It spans the request that hung, and the next.
     assert ended - begun >= TIMEOUT
     assert told["slowest"] >= TIMEOUT

@@ -38,7 +38,9 @@ def lines():
     """Twenty seconds: the load balancer hangs from 5.5 to 8.25 and loses a connection at 12; cp1 is away from 15 on."""
     found = [line(second, load_balancer=tally(), cp1=tally()) for second in range(20)]
     found[6]["targets"]["load balancer"] = tally(0)
-    found[7]["targets"]["load balancer"] = tally(1, failed={"timeout": 1}, slowest=2.0, down=[[BEGUN + 5.5, None]])
+    found[7]["targets"]["load balancer"] = tally(
+        1, failed={"timeout": 1}, messages={"timeout": "no answer"}, slowest=2.0, down=[[BEGUN + 5.5, None]]
+    )
     found[8]["targets"]["load balancer"] = tally(7, down=[[BEGUN + 5.5, BEGUN + 8.25]])
     found[12]["targets"]["load balancer"] = tally(retried={"reset": 1})
     found[15]["targets"]["cp1"] = tally(failed={"refused": 10}, down=[[BEGUN + 15.0, None]])
@@ -80,6 +82,7 @@ def test_what_each_target_came_to(run):
     assert list(seen) == ["load balancer", "cp1"]
     balancer, server = seen["load balancer"], seen["cp1"]
     assert (balancer["requests"], balancer["failed"], balancer["failures"]) == (178, 1, {"timeout": 1})
+    assert balancer["messages"] == {"timeout": "no answer"}
     assert balancer["retries"] == {"reset": 1}
     assert (balancer["unavailable_seconds"], balancer["longest_gap_seconds"]) == (2.75, 2.75)
     assert balancer["slowest_seconds"] == 2.0
@@ -134,8 +137,13 @@ def test_the_report_fits_its_schema_and_is_drawn(run):
     assert (kinds.count("down"), kinds.count("retried")) == (9, 1)
     told = (folder / "report.md").read_text()
     assert "![What clients got, over time](availability.svg)" in told
-    assert "| load balancer | 178 | 1 | 1 | 2.8 | 2.8 | 1 timeout (first tries: 1 reset) |" in told.splitlines()
-    assert "| load balancer | cp1 | driver step | 58 | 1 | 1 | 1.2 | 1.2 | 1 timeout (first tries: 1 reset) |" in told
+    assert (
+        "| load balancer | 178 | 1 | 1 | 2.8 | 2.8 | 1 timeout: no answer (first tries: 1 reset) |" in told.splitlines()
+    )
+    assert (
+        "| load balancer | cp1 | driver step | 58 | 1 | 1 | 1.2 | 1.2 | 1 timeout: no answer (first tries: 1 reset) |"
+        in told
+    )
 
 
 def test_without_a_meter_there_is_nothing_of_it(tmp_path):
