@@ -78,44 +78,50 @@ class Case:
 
 # etcd
 
-LAST = "cp3"
+
+def in_order(lab: Lab) -> list[str]:
+    """The nodes as the latest run comes to them. What ails the last one is not mended by a step of its own."""
+    report = lab.out / "reports" / "latest" / "report.json"
+    nodes = json.loads(report.read_text())["nodes"] if report.exists() else []
+    return [node["name"] for node in sorted(nodes, key=lambda node: node["order"])] or list(lab.hosts)
 
 
 @contextlib.contextmanager
 def lost(lab: Lab) -> t.Iterator[str]:
-    with _members.stopped(lab, LAST) as what:
+    with _members.stopped(lab, in_order(lab)[-1]) as what:
         yield what
 
 
 @contextlib.contextmanager
 def paused(lab: Lab) -> t.Iterator[str]:
-    with _members.paused(lab, LAST) as what:
+    with _members.paused(lab, in_order(lab)[-1]) as what:
         yield what
 
 
 @contextlib.contextmanager
 def no_quorum(lab: Lab) -> t.Iterator[str]:
-    with _members.stopped(lab, LAST), _members.stopped(lab, "cp2"):
+    *dummy, one, other = in_order(lab)
+    with _members.stopped(lab, one), _members.stopped(lab, other):
         yield "two of three members are stopped"
 
 
 @contextlib.contextmanager
 def disk_full(lab: Lab) -> t.Iterator[str]:
     """A disk of its own for one member, of a size, filled up to the last byte."""
-    kept, data = "/root/moved-etcd", "/var/lib/etcd"
-    size = lab.sh(LAST, f"systemctl stop etcd; cp -a {data} {kept}; du --summarize --block-size=1M {kept} | cut -f1")
+    kept, data, last = "/root/moved-etcd", "/var/lib/etcd", in_order(lab)[-1]
+    size = lab.sh(last, f"systemctl stop etcd; cp -a {data} {kept}; du --summarize --block-size=1M {kept} | cut -f1")
     lab.sh(
-        LAST,
+        last,
         f"mount -t tmpfs -o mode=0700,size={int(size) + 16}m tmpfs {data}; cp -a {kept}/. {data}/; rm -rf {kept};"
         f" systemctl start etcd; dd if=/dev/zero of={data}/ballast bs=4k 2>/dev/null || true;"
         # Until it has to write more than it has set aside it does not notice.
         " systemctl restart --no-block etcd",
     )
     try:
-        yield f"{LAST}'s etcd has no byte left on its disk"
+        yield f"{last}'s etcd has no byte left on its disk"
     finally:
         lab.sh(
-            LAST,
+            last,
             f"systemctl stop etcd; rm -f {data}/ballast; cp -a {data} {kept}; umount {data};"
             f" find {data} -mindepth 1 -delete; cp -a {kept}/. {data}/; rm -rf {kept};"
             " systemctl reset-failed etcd; systemctl start etcd",

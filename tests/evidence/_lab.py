@@ -93,7 +93,11 @@ class Run:
 
     @property
     def stopped_by(self) -> str:
-        bad = [gate for gate in self.report.get("gates", []) if gate["verdict"] in ("failed", "unproven")]
+        bad = [
+            gate
+            for gate in self.report.get("gates", [])
+            if gate["severity"] == "blocking" and gate["verdict"] in ("failed", "unproven")
+        ]
         if bad:
             return f"{bad[-1]['id']} {bad[-1]['verdict']}: {bad[-1]['observed'][:160]}"
         words = re.findall(r"fatal: .*?\"msg\": \"(.{0,200})", self.output)
