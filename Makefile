@@ -99,6 +99,10 @@ evidence-preflight: setup ## what is claimed about preflight, plan and dry run, 
 evidence-faults: setup ## what is claimed about faults, resuming, the lock, the way back and availability: build/evidence/faults.json; ONLY=section,section
 	@tests/evidence/faults
 
+.PHONY: evidence-bench
+evidence-bench: setup ## what the safety costs, beside the alternative, on a machine that does nothing else: build/evidence/bench.json; ONLY=section,section
+	@tests/bench/bench
+
 .PHONY: clean
 clean: ## removes what was made, labs excepted: take those down first
 	@find build -mindepth 1 -maxdepth 1 ! -name lab -exec rm -rf {} + 2>/dev/null || true

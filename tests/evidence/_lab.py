@@ -58,6 +58,10 @@ def until(what: str, holds: t.Callable[[], object], timeout: float = 90.0, inter
         time.sleep(interval)
 
 
+#: Where `Lab.keep` has what it kept, on each node.
+KEPT = "/root/kept"
+
+
 @dataclasses.dataclass
 class Run:
     """One run of a playbook, with the report it left."""
@@ -262,37 +266,47 @@ class Lab:
 
     # All of it, as it was
 
-    def keep_etcd(self) -> None:
-        """Put aside what every member has, all of them stopped: what `as_new` brings back."""
-        script = "rm -rf /root/kept-etcd; cp -a /var/lib/etcd /root/kept-etcd"
-        self._without_units(script)
+    def keep(self) -> None:
+        """Put aside what makes the nodes what they are, all of them stopped: what `as_new` brings back."""
+        self._stopped(f"rm -rf {KEPT}; mkdir -m 0700 {KEPT}; cp -a --parents {self._own} {KEPT}")
 
     def as_new(self) -> None:
-        """The lab as `keep_etcd` found it: etcd's data, every program, no flag and no file of the collection's.
+        """The lab as `keep` found it: etcd's data, every program, no flag and no file of the collection's.
 
         But for the binaries that it brought: what is there need not be copied once more.
         """
         say(f"lab {self.name}: as new")
-        self._without_units(
-            "find /var/lib/etcd -mindepth 1 -delete; cp -a /root/kept-etcd/. /var/lib/etcd/;"
+        self._stopped(
+            f"find /var/lib/etcd /etc/kubernetes -mindepth 1 -delete; cp -a --remove-destination {KEPT}/. /;"
             " rm -f /etc/systemd/system/*.service.d/50-mixedversion.conf; mkdir -p /var/lib/mixedversion-kubernetes;"
             " find /var/lib/mixedversion-kubernetes -mindepth 1 -maxdepth 1 ! -name binaries -exec rm -rf {} +;"
-            " iptables -w -F INPUT; iptables -w -F OUTPUT;"
-            " for unit in kube-apiserver kube-controller-manager kube-scheduler; do"
-            "   cp --remove-destination /opt/lab/kubernetes/$unit /usr/local/bin/$unit; done;"
-            " for name in etcd etcdctl etcdutl; do"
-            "   cp --remove-destination /opt/lab/etcd/$name /usr/local/bin/$name; done;"
-            " systemctl daemon-reload"
+            " iptables -w -F INPUT; iptables -w -F OUTPUT; systemctl daemon-reload"
         )
 
-    def _without_units(self, script: str) -> None:
-        units = "etcd kube-apiserver kube-controller-manager kube-scheduler"
-        stop = (
-            f"systemctl stop 'mixedversion-*' || true; systemctl kill --signal=KILL {units} 2>/dev/null || true;"
-            f" systemctl stop {units}; systemctl reset-failed"
-        )
+    @property
+    def _own(self) -> str:
+        """What an upgrade changes on a node, as words of a shell."""
+        if self.inputs["driver"] == "kubeadm":
+            kubelet = "/var/lib/kubelet/config.yaml /var/lib/kubelet/kubeadm-flags.env"
+            return f"/var/lib/etcd /etc/kubernetes {kubelet} /usr/bin/kubeadm /usr/bin/kubelet /usr/bin/kubectl"
+        return "/var/lib/etcd /etc/kubernetes /usr/local/bin"
+
+    def _stopped(self, script: str) -> None:
+        """Do something on every node while nothing of the cluster runs on any."""
+        if self.inputs["driver"] == "kubeadm":
+            units = "kubelet"
+            kill = (
+                "systemctl stop kubelet; ctr --namespace k8s.io tasks list --quiet"
+                " | xargs --no-run-if-empty --max-args=1 ctr --namespace k8s.io tasks kill --signal SIGKILL"
+            )
+        else:
+            units = "etcd kube-apiserver kube-controller-manager kube-scheduler"
+            kill = (
+                f"systemctl kill --signal=KILL {units} 2>/dev/null || true; systemctl stop {units};"
+                " systemctl reset-failed"
+            )
         for host in self.hosts:
-            self.sh(host, stop)
+            self.sh(host, f"systemctl stop 'mixedversion-*' || true; {kill}")
         for host in self.hosts:
             self.sh(host, f"{script}; systemctl start --no-block {units}")
         for host in self.hosts:

@@ -1,0 +1,108 @@
+# SPDX-FileCopyrightText: The mixedversion.kubernetes authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The whole upgrade of one kubeadm lab, by three ways in turn, each from the same state.
+
+By hand (by_hand.sh), by a plain playbook (plain.yml), and by ours with every gate, backup and proof. The lab is
+prepared before: every server has the CA of its peers, etcd is stepped; a lab's nodes have every image. Between two
+upgrades it is put back to that state: data, manifests and programs.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import resource
+import statistics
+import subprocess
+import time
+import typing as t
+
+from _common import ROOT, Results
+from _faults import at_target
+from _faults_meter import step_etcd
+from _lab import Lab, NotAsWanted, lab_of, log_of, say
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def by_hand(lab: Lab, log: pathlib.Path) -> None:
+    variables = lab.variables
+    options = f"-i {variables['ansible_ssh_private_key_file']} {variables['ansible_ssh_common_args']}"
+    ignored = ",".join(variables["control_plane_kubeadm_ignored_preflight_errors"])
+    words = [options, lab.target, variables["control_plane_binaries_directory"], ignored, *lab.hosts.values()]
+    with log.open("w") as out:
+        subprocess.run([HERE / "by_hand.sh", *words], stdout=out, stderr=out, stdin=subprocess.DEVNULL, check=True)
+
+
+def plain(lab: Lab, log: pathlib.Path) -> None:
+    folder = lab.sh(next(iter(lab.hosts)), "dirname $(command -v kubeadm)").strip()
+    words = ["ansible-playbook", HERE / "plain.yml", "-i", lab.inventory, "-e", f"bench_programs={folder}"]
+    with log.open("w") as out:
+        subprocess.run(words, cwd=ROOT, stdout=out, stderr=out, stdin=subprocess.DEVNULL, check=True)
+
+
+def ours(lab: Lab, dummy_log: pathlib.Path) -> None:
+    run = lab.play("upgrade")
+    if run.code:
+        raise NotAsWanted(f"the upgrade ended with {run.code}: {run.stopped_by}")
+    phases = run.report["phases"] + [phase for node in run.report["nodes"] for phase in node["phases"]]
+    spent: dict[str, float] = {}
+    for phase in phases:
+        spent[phase["name"]] = spent.get(phase["name"], 0.0) + phase["elapsed_seconds"]
+    say(", ".join(f"{name} {seconds:.1f} s" for name, seconds in spent.items()))
+    PHASES.append(spent)
+
+
+PHASES: list[dict[str, float]] = []
+WAYS: dict[str, t.Callable[[Lab, pathlib.Path], None]] = {"by_hand": by_hand, "plain": plain, "ours": ours}
+
+
+def measured(lab: Lab, way: str, number: int) -> tuple[float, float]:
+    """Seconds, and CPU seconds on the controller. The nodes are containers, no children of this process."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    begun = time.monotonic()
+    WAYS[way](lab, log_of(f"bench-{way}-{number}"))
+    seconds = time.monotonic() - begun
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    moved = at_target(lab)
+    if moved != list(lab.hosts):
+        raise NotAsWanted(f"{way}: at the target are {', '.join(moved) or 'none'}, expected all")
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    say(f"{way}: {seconds:.0f} s, {cpu:.0f} CPU seconds on the controller")
+    return seconds, cpu
+
+
+def told(results: Results, took: t.Mapping[str, t.Sequence[tuple[float, float]]]) -> None:
+    for way, values in took.items():
+        if values:
+            results.figure(f"job/{way}/seconds", statistics.median(seconds for seconds, dummy in values))
+            results.figure(f"job/{way}/controller_cpu_seconds", statistics.median(cpu for dummy, cpu in values))
+
+
+def turned(ways: list[str], by: int) -> list[str]:
+    by %= len(ways)
+    return ways[by:] + ways[:by]
+
+
+def run(results: Results, pairs: int) -> None:
+    took: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}
+    with lab_of("bench-job", 3, driver="kubeadm") as lab:
+        step_etcd(lab)
+        lab.keep()
+        for number in range(1, pairs + 1):
+            # Another one begins each time: what the machine has in its caches by then helps no way in particular.
+            for way in turned(list(WAYS), number - 1):
+                lab.as_new()
+                lab.settle()
+                took[way].append(measured(lab, way, number))
+                told(results, took)
+    for name in dict.fromkeys(name for spent in PHASES for name in spent):
+        results.figure(
+            f"job/ours/{name.replace(' ', '_')}", statistics.median(spent.get(name, 0.0) for spent in PHASES)
+        )
+    for other in ("by_hand", "plain"):
+        ratios = [mine[0] / theirs[0] for mine, theirs in zip(took["ours"], took[other])]
+        results.figure(f"job/ours_to_{other}", statistics.median(ratios))
+        results.figure(f"job/ours_to_{other}/least", min(ratios))
+        results.figure(f"job/ours_to_{other}/most", max(ratios))
+    results.figure("job/pairs", pairs)
+    results.case("job", "all at the target, each time", f"{pairs} times by each of {', '.join(WAYS)}", True)
