@@ -37,8 +37,14 @@ CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() 
 
 
 def ours(lab: Lab) -> list[str]:
-    arguments = {"kubeconfig": str(lab.folder / "admin.conf"), "timeout": 120, "stable_samples": 3, "interval": 0.25}
-    return ["ansible", "localhost", "-m", "mixedversion.kubernetes.wait_for_convergence", "-a", json.dumps(arguments)]
+    return module(lab, "wait_for_convergence")
+
+
+def module(lab: Lab, name: str, **arguments: object) -> list[str]:
+    """One of ours, with the defaults of a run."""
+    servers = [{"name": host, "address": lab.address(host)} for host in lab.hosts]
+    arguments = {"kubeconfig": str(lab.folder / "admin.conf"), "servers": servers, "timeout": 120, **arguments}
+    return ["ansible", "localhost", "-m", f"mixedversion.kubernetes.{name}", "-a", json.dumps(arguments)]
 
 
 def kubectl(lab: Lab) -> list[str]:
