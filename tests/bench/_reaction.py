@@ -13,6 +13,7 @@ server         the server answers /readyz with 200
 
 from __future__ import annotations
 
+import json
 import statistics
 import subprocess
 import threading
@@ -25,14 +26,18 @@ from _peers import module
 
 READ = 0.02
 #: What 1.37 serves and 1.36 does not.
-ONLY_NEW = "/apis/storagemigration.k8s.io/v1"
+GROUP, VERSION = "storagemigration.k8s.io", "v1"
 DISCOVERY = {"Accept": "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"}
 OLD = "cp2"
 
 
 def converged(lab: Lab) -> bool:
     status, text = lab.ask(OLD, "/apis", DISCOVERY)
-    return status == 200 and '"name":"storagemigration.k8s.io"' in text and "storageversionmigrations" in text
+    groups = json.loads(text)["items"] if status == 200 else []
+    return any(
+        group["metadata"]["name"] == GROUP and any(version["version"] == VERSION for version in group["versions"])
+        for group in groups
+    )
 
 
 def ready(lab: Lab) -> bool:
