@@ -364,6 +364,8 @@ def disk_full(case: Case) -> None:
         )
         (folder / "ballast").unlink()
         shutil.copytree(folder, lab.out / "kept", symlinks=True)
+    # What is below the mount has a link of its own.
+    (lab.out / "reports" / "latest").unlink(missing_ok=True)
     shutil.copytree(lab.out / "kept", lab.out / "reports", symlinks=True, dirs_exist_ok=True)
 
 

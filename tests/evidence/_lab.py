@@ -311,6 +311,7 @@ class Lab:
             self.sh(host, f"{script}; systemctl start --no-block {units}")
         for host in self.hosts:
             until(f"{host} ready", functools.partial(self.ready, host), timeout=180, interval=1)
+        until("the load balancer has a server", lambda: self.client.ask(self.client.server, "/readyz")[0] == 200)
 
     # Leases and peers
 
