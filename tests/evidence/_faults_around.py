@@ -371,8 +371,9 @@ CASES = (
     Fault("certificates/not yet valid", Case(not_yet_valid, "", ("certificates_valid",), 0), most=2),
     Fault("etcd/lost in the step", Case(lost, STEP, ("etcd", "quorum"), 1), most=1),
     Fault("peer/filtered after the step", Case(filtered, STEP_AFTER, ("peers_reachable",), 2), most=1),
-    Fault("etcd/paused in the step", Case(paused, STEP, ("etcd", "quorum"), 1), most=1),
-    Fault("etcd/disk full", Case(disk_full, STEP, ("etcd", "quorum"), 1), most=1),
+    # Two of three members are away until the step's own is back.
+    Fault("etcd/paused in the step", Case(paused, STEP, ("etcd", "quorum"), 1), most=1, serves=False),
+    Fault("etcd/disk full", Case(disk_full, STEP, ("etcd", "quorum"), 1), most=1, serves=False),
     Fault("api/webhook that denies everything", Case(denying_webhook, STEP, ("webhook",), 1), most=2),
     Fault("peer/filtered in the step", Case(filtered, STEP, ("peers_reachable",), 1), most=1),
     Fault("etcd/no quorum", Case(no_quorum, GATES, ("etcd", "quorum", "answer"), 1), most=1, serves=False),
