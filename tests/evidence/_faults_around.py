@@ -115,13 +115,15 @@ def disk_full(lab: Lab) -> t.Iterator[str]:
         f"mount -t tmpfs -o mode=0700,size={int(size) + 16}m tmpfs {data}; cp -a {kept}/. {data}/; rm -rf {kept};"
         f" systemctl start etcd; dd if=/dev/zero of={data}/ballast bs=4k 2>/dev/null || true",
     )
+    restarts = "systemctl show --property=NRestarts --value etcd"
+    before = lab.sh(last, restarts)
     members = ",".join(f"https://{address}:2379" for address in lab.hosts.values())
     put = f"{_members.ETCDCTL} --endpoints={members} --command-timeout=10s put evidence-fill >/dev/null"
 
     def ails() -> bool:
         """It does not notice until it has to write more than it had set aside."""
         lab.sh(in_order(lab)[0], f"head -c 900000 /dev/urandom | base64 --wrap=0 | {put}", check=False)
-        return lab.sh(last, "systemctl show --property=NRestarts --value etcd").strip() != "0"
+        return lab.sh(last, restarts) != before
 
     try:
         until(f"{last}'s etcd ails", ails, timeout=180)
