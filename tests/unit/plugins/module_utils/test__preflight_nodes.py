@@ -553,3 +553,8 @@ def test_what_systemd_does_not_have_is_skipped_with_the_reason(gate_id):
     gate = found[0] if isinstance(found, list) else found
     assert (gate.id, gate.verdict) == (gate_id, "skipped")
     assert gate.reason
+
+
+def test_what_the_users_own_tasks_bring_is_not_looked_for():
+    gates = _preflight_nodes.packages(params(node(), driver="custom", kubeadm_binaries="binary"))
+    assert [(gate.id, gate.verdict) for gate in gates] == [("packages", "skipped")]

@@ -304,3 +304,18 @@ def test_half_done_holds_for_nothing_that_the_plan_does_not_do(change, words):
         assert found == []
     else:
         assert any(entry.startswith(words) for entry in found), found
+
+
+def test_with_the_driver_custom_the_users_files_are_the_steps():
+    files = {"step": ["step.yml"], "flags": ["flags.yml"], "fetch": ["fetch.yml"], "kubelet": ["kubelet.yml"]}
+    work = {name: {**NEEDS, "etcd_step": False, "kubelet": True} for name in NAMES}
+    plan = _plan.make(facts(driver="custom", work=work, settings={"custom": files}, etcd_target=None))
+    does = {step["phase"]: step["does"] for step in plan["steps"]}
+    assert does["fetch images and binaries"] == ["run fetch.yml"]
+    assert "run flags.yml" in does["enable the proxy"]
+    assert does["driver step"] == ["run step.yml"]
+    assert "run kubelet.yml" in does["kubelet"]
+    assert "restart the kubelet" not in does["kubelet"]
+    without = _plan.make(facts(driver="custom", work=work, settings={"custom": {}}, etcd_target=None))
+    assert "fetch images and binaries" not in [phase for phase, node in phases(without)]
+    assert without["hash"] != plan["hash"]
