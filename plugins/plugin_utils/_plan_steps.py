@@ -149,7 +149,11 @@ def _fetch(facts: Facts, work: t.Mapping[str, t.Mapping[str, bool]]) -> list[dic
         images.append(f"{facts['target']} on {', '.join(moved)}")
     if moved and not custom and (not kubeadm or facts["settings"].get("kubeadm_binaries") == "binary"):
         binaries.append(f"{facts['target']} on {', '.join(moved)}")
-    does = [f"have the images of {what}" for what in images] + [f"bring the binaries of {what}" for what in binaries]
+    if moved and kubeadm and facts["settings"].get("kubeadm_binaries") == "package":
+        does = [f"configure the repository of {facts['target']} and download its packages on {', '.join(moved)}"]
+    else:
+        does = []
+    does += [f"have the images of {what}" for what in images] + [f"bring the binaries of {what}" for what in binaries]
     does += _tasks(facts, "fetch") if moved else []
     return [_step("fetch images and binaries", "", does)] if does else []
 
@@ -211,7 +215,7 @@ def _peers(facts: Facts) -> list[str]:
 def _control_plane(facts: Facts, node: t.Mapping[str, t.Any], stepped: bool) -> list[dict[str, t.Any]]:
     name, target = node["name"], facts["target"]
     kubeadm = facts["driver"] == "kubeadm"
-    brings = facts["settings"].get("kubeadm_binaries") == "binary"
+    brings = facts["settings"].get("kubeadm_binaries") in ("binary", "package")
     before = facts["etcd_step"] if stepped else _member_version(facts, node)
     after = facts["etcd_target"]
     changes = [change(component, node["components"].get(component), target) for component in SERVERS]
@@ -258,7 +262,7 @@ def _control_plane(facts: Facts, node: t.Mapping[str, t.Any], stepped: bool) -> 
 
 
 def _kubelet(facts: Facts, node: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    brings = facts["settings"].get("kubeadm_binaries") == "binary"
+    brings = facts["settings"].get("kubeadm_binaries") in ("binary", "package")
     does = [
         *_health(facts, node),
         *(["switch kubelet and kubectl"] if brings and facts["driver"] == "kubeadm" else []),

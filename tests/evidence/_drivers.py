@@ -1,11 +1,18 @@
 # SPDX-FileCopyrightText: The mixedversion.kubernetes authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The section `custom`: the example of docs/custom.md takes a lab of systemd units to its target."""
+"""The sections `custom` and `package`: a lab is taken to its target by the example of docs/custom.md, and by apt."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import http.server
 import json
+import pathlib
 import re
+import subprocess
+import sys
+import threading
 import typing as t
 
 from _common import ROOT, Results
@@ -88,3 +95,118 @@ def custom(lab: Lab, results: Results) -> None:
     results.figure("custom/upgrade_seconds", run.seconds)
     run = lab.play("upgrade", *given())
     results.case("custom/again", "exit code 0, changed=0", f"exit code {run.code}, {recap(run)}")
+
+
+# Packages
+
+#: Its own lists alone: the nodes have no way to Debian's.
+APT = "-o Dir::Etc::sourcelist=/etc/apt/sources.list.d/kubernetes.list -o Dir::Etc::sourceparts=/dev/null"
+HELD = ("kubeadm", "kubelet")
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder without a word for each request."""
+
+    def log_message(self, format: str, *args: t.Any) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def served(lab: Lab, folder: pathlib.Path) -> t.Iterator[str]:
+    """A folder by http, to the lab's own network alone."""
+    gateway = next(iter(lab.hosts.values())).rpartition(".")[0] + ".1"
+    server = http.server.ThreadingHTTPServer((gateway, 0), functools.partial(Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://{gateway}:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def packaged(lab: Lab, host: str, url: str, key: str) -> None:
+    """A node whose tools came by packages, as pkgs.k8s.io has them, and are held."""
+    release = lab.old.removeprefix("v").rpartition(".")[0]
+    version = f"{lab.old.removeprefix('v')}-1.1"
+    source = f"deb [signed-by=/etc/apt/keyrings/kubernetes.asc] {url}/v{release}/deb/ /"
+    lab.sh(
+        host,
+        "mkdir -p /etc/apt/keyrings; cat >/etc/apt/keyrings/kubernetes.asc;"
+        f" echo '{source}' >/etc/apt/sources.list.d/kubernetes.list; apt-get {APT} -qq update;"
+        f" apt-get {APT} -qq -y install {' '.join(f'{name}={version}' for name in ('kubeadm', 'kubelet', 'kubectl'))};"
+        f" apt-mark hold {' '.join(HELD)}",
+        stdin=key,
+    )
+
+
+def dpkg(lab: Lab, host: str) -> str:
+    """The tools' versions and what is held, as dpkg has them."""
+    form = "${db:Status-Want} ${Package} ${Version}\\n"
+    return " ".join(lab.sh(host, f"dpkg-query -W -f '{form}' kubeadm kubectl kubelet").split())
+
+
+def moved(lab: Lab, name: str) -> list[str]:
+    """When each node's package was replaced."""
+    pattern = rf"^(\S+ \S+) upgrade {name}:\S+ \S+ {re.escape(lab.target.removeprefix('v'))}-"
+    logs = [lab.sh(host, "cat /var/log/dpkg.log") for host in lab.hosts]
+    return [at for log in logs for at in re.findall(pattern, log, re.MULTILINE)]
+
+
+def package(lab: Lab, results: Results) -> None:
+    folder = lab.out / "packages"
+    target = pathlib.Path(lab.variables["control_plane_binaries_directory"])
+    sets = [f"{lab.old}={target.parent / lab.old}", f"{lab.target}={target}"]
+    subprocess.run(
+        [sys.executable, str(ROOT / "tests" / "tools" / "package_repository.py"), str(folder), *sets], check=True
+    )
+    key = folder / "key.asc"
+    minors = {version: version.rpartition(".")[0] for version in (lab.old, lab.target)}
+    with served(lab, folder) as url:
+        for host in lab.hosts:
+            packaged(lab, host, url, key.read_text())
+
+        def given(version: str) -> tuple[str, ...]:
+            variables = {
+                "control_plane_kubeadm_binaries": "package",
+                "control_plane_kubeadm_package_repository": f"{url}/{minors[version]}/deb/",
+                "control_plane_kubeadm_package_key": str(key),
+            }
+            return ("-e", json.dumps(variables))
+
+        def written_by(id_: str, words: str, expected: str, *arguments: str) -> None:
+            run, written = measured(lab, lambda: lab.play("upgrade", *arguments))
+            said = words in " ".join(run.output.split())
+            seen = f"exit code {'0' if not run.code else 'not 0'}, {'' if said else 'not '}said so, {written}"
+            results.case(
+                id_,
+                f"{expected}, '{words}', nothing written",
+                seen,
+                seen.startswith(expected) and said and written.nothing,
+            )
+
+        say("section package: the target in no repository, and the dry run")
+        written_by("package/not_there", f"no kubeadm {lab.target} in", "exit code not 0", *given(lab.old))
+        written_by(
+            "package/dry_run",
+            f"kubeadm {lab.target.removeprefix('v')}-1.1",
+            "exit code 0",
+            *given(lab.target),
+            "--check",
+        )
+        say("section package: the upgrade")
+        run = lab.play("upgrade", *given(lab.target))
+        new = f"{lab.target.removeprefix('v')}-1.1"
+        wanted = f"hold kubeadm {new} install kubectl {new} hold kubelet {new}"
+        found = sorted({dpkg(lab, host) for host in lab.hosts})
+        results.case("package/upgrade", f"exit code 0, {wanted}", f"exit code {run.code}, {'; '.join(found)}")
+        kubeadm, kubelet = moved(lab, "kubeadm"), moved(lab, "kubelet")
+        count = len(lab.hosts)
+        results.case(
+            "package/kubelet_in_its_own_step",
+            "each node's kubelet replaced once, after the last kubeadm",
+            f"kubeadm at {', '.join(kubeadm)}; kubelet at {', '.join(kubelet)}",
+            len(kubeadm) == len(kubelet) == count and max(kubeadm) < min(kubelet),
+        )
+        results.figure("package/upgrade_seconds", run.seconds)
+        run = lab.play("upgrade", *given(lab.target))
+        results.case("package/again", "exit code 0, changed=0", f"exit code {run.code}, {recap(run)}")

@@ -319,3 +319,13 @@ def test_with_the_driver_custom_the_users_files_are_the_steps():
     without = _plan.make(facts(driver="custom", work=work, settings={"custom": {}}, etcd_target=None))
     assert "fetch images and binaries" not in [phase for phase, node in phases(without)]
     assert without["hash"] != plan["hash"]
+
+
+def test_packages_are_downloaded_before_and_installed_in_their_steps():
+    work = {name: {**NEEDS, "kubelet": True} for name in NAMES}
+    plan = _plan.make(facts(driver="kubeadm", work=work, settings={"kubeadm_binaries": "package"}))
+    does = {step["phase"]: step["does"] for step in plan["steps"]}
+    assert does["fetch images and binaries"][0].startswith(f"configure the repository of {TARGET} and download")
+    assert not [words for words in does["fetch images and binaries"] if words.startswith("bring")]
+    assert does["driver step"][0] == "switch kubeadm"
+    assert "switch kubelet and kubectl" in does["kubelet"]
