@@ -83,8 +83,9 @@ class Manager:
     def run(self, *command: str) -> str:
         code, words, trouble = self.module.run_command(list(command), environ_update=ENVIRONMENT)
         if code:
-            said = " ".join((trouble.strip() or words.strip()).split())
-            raise PackageError(f"{' '.join(command[:1])} ended with {code}: {said[-600:]}")
+            # apt says that something does not fit on the one, and what on the other.
+            said = " ".join(f"{words[-500:]} {trouble[-500:]}".split()).rstrip(".")
+            raise PackageError(f"{command[0]} ended with {code}: {said}")
         return str(words)
 
     def default_repository(self, version: str) -> str:
@@ -195,7 +196,9 @@ class Apt(Manager):
         return seen
 
     def configured(self, names: t.Sequence[str]) -> dict[str, list[str]]:
-        return self.madison(_node.output(self.module, "apt-cache", "madison", *names))
+        # Without a cache on disk, which apt would write anew where it is older than the lists.
+        options = ("-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=")
+        return self.madison(_node.output(self.module, "apt-cache", *options, "madison", *names))
 
     def elsewhere(self, url: str, key: str, names: t.Sequence[str], folder: str) -> dict[str, list[str]]:
         """In folders of its own, so that the node's lists stay as they are."""
@@ -234,6 +237,9 @@ class Apt(Manager):
         )
 
     def download(self, chosen: t.Mapping[str, str]) -> None:
+        # Known now, and not on the first node: whether it can be had without the kubelet.
+        if "kubeadm" in chosen:
+            self.put({"kubeadm": chosen["kubeadm"]}, "--simulate")
         self.put(chosen, "--download-only")
 
     def unpack(self, chosen: t.Mapping[str, str], name: str, path: str, folder: str) -> None:

@@ -92,11 +92,10 @@ def test_the_step_is_taken_and_told_what_it_is_about(take):
     assert [(step["node"], step["hop"]) for step in found.steps] == [("cp1", True)]
 
 
-@pytest.mark.parametrize("gate", EVIDENCE)
-def test_without_evidence_the_users_tasks_are_not_reached(take, gate):
-    found = take(held=[each for each in EVIDENCE if each != gate])
+def test_without_evidence_the_users_tasks_are_not_reached(take):
+    found = take(held=["lock"])
     assert found.code != 0
-    assert f"does not show that these gates held: {gate}." in found.output
+    assert f"does not show that these gates held: {', '.join(EVIDENCE[1:])}." in found.output
     assert (found.told, found.steps) == (None, [])
 
 

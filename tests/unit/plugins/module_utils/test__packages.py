@@ -70,7 +70,7 @@ def test_the_exact_version_of_a_release(version, seen, wanted):
 
 def test_what_the_node_has_configured_comes_first(dpkg):
     dpkg(kubeadm=("1.36.4-1.1", False), kubelet=("1.36.4-1.1", True))
-    module = Module({"apt-cache madison": (0, MADISON, "")})
+    module = Module({"apt-cache -o Dir::Cache::pkgcache=": (0, MADISON, "")})
     manager = _packages.Apt(module)
     assert _packages.wanted(manager) == ["kubeadm", "kubelet"]
     offer = manager.offer("v1.37.2", ["kubeadm", "kubelet"], "", "")
@@ -80,7 +80,7 @@ def test_what_the_node_has_configured_comes_first(dpkg):
 
 def test_another_repository_is_asked_aside(dpkg):
     dpkg(kubeadm=("1.36.4-1.1", False))
-    module = Module({"apt-cache -o": (0, MADISON, "")})
+    module = Module({"apt-cache -o Dir::Etc::sourcelist=": (0, MADISON, "")})
     offer = _packages.Apt(module).offer("v1.37.2", ["kubeadm"], "", KEY)
     assert offer.repository == "https://pkgs.k8s.io/core:/stable:/v1.37/deb/"
     assert offer.seen["kubeadm"] == ["1.37.2-1.1", "1.37.1-1.1"]
