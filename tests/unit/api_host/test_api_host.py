@@ -50,10 +50,15 @@ def play(tmp_path, wheels):
             "control_plane_api_host_directory": str(tmp_path / "home" / "api"),
             "control_plane_api_host_python": sys.executable,
             "control_plane_api_host_wheels": str(wheels),
-            "ansible_python_interpreter": sys.executable,
             **variables,
         }
-        (tmp_path / "inventory.yml").write_text("kube_control_plane: {hosts: {cp1: {ansible_host: 192.0.2.1}}}\n")
+        # As it is written once the environment is there, and before.
+        here = {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": str(tmp_path / "home" / "api" / "bin" / "python"),
+        }
+        inventory = {"kube_control_plane": {"hosts": {"cp1": None}}, "all": {"hosts": {"localhost": here}}}
+        (tmp_path / "inventory.yml").write_text(json.dumps(inventory))
         done = subprocess.run(
             [
                 "ansible-playbook",
