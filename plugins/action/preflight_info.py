@@ -117,8 +117,9 @@ def says(path: str) -> str:
 
 def of_controller(arguments: t.Mapping[str, t.Any], run: _refused.Run = command) -> dict[str, t.Any]:
     """What the target's binaries on the controller say: their versions, and what they would not take."""
-    brings = arguments["driver"] == "systemd" or arguments.get("kubeadm_binaries") == "binary"
-    wanted = list(BROUGHT[arguments["driver"]]) if brings else []
+    driver = arguments["driver"]
+    brings = driver == "systemd" or (driver == "kubeadm" and arguments.get("kubeadm_binaries") == "binary")
+    wanted = list(BROUGHT[driver]) if brings else []
     found: dict[str, t.Any] = {"wanted": wanted, "binaries": {}, "refused": {}}
     directory = arguments.get("binaries_directory") or ""
     names = os.listdir(directory) if directory and os.path.isdir(directory) else []

@@ -145,6 +145,9 @@ def paths_of(module: AnsibleModule, driver: str, component: str) -> list[str]:
         return list(KUBELET_FILES) if driver == "kubeadm" else []
     if driver == "kubeadm":
         return [manifest(component)]
+    # With the driver custom only its user knows them, and puts them back.
+    if driver == "custom":
+        return []
     return _node.unit_files(module, f"{component}.service")
 
 

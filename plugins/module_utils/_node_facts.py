@@ -35,6 +35,7 @@ KUBECONFIGS = {
     "kube-scheduler": "/etc/kubernetes/scheduler.conf",
 }
 ADMINS = ("/etc/kubernetes/admin.conf", "/etc/kubernetes/super-admin.conf")
+DPKG_STATUS = "/var/lib/dpkg/status"
 PACKAGES = ("kubeadm", "kubelet", "kubectl", "kubernetes-cni", "cri-tools")
 #: Where dnf and yum keep what they are not to touch.
 VERSION_LOCKS = (
@@ -241,7 +242,7 @@ def locked_packages(texts: t.Iterable[str]) -> list[str]:
 
 def packages(module: AnsibleModule) -> dict[str, t.Any]:
     """What the node's package manager knows of Kubernetes' packages."""
-    status = text_of("/var/lib/dpkg/status")
+    status = text_of(DPKG_STATUS)
     if status:
         installed, held = dpkg_packages(status)
         return {"installed": installed, "held": held}

@@ -949,7 +949,7 @@ def checks(reading: Reading) -> dict[str, t.Callable[[], list[_gate.Gate]]]:
 
     def of_kubelets() -> _gate.Gate:
         if not params["kubelets"]:
-            return skipped("nodes_ready", "the driver systemd runs the components without kubelets")
+            return skipped("nodes_ready", "the job touches no kubelet")
         return nodes_ready(params, reading.nodes)
 
     every: dict[str, t.Callable[[], _gate.Gate | list[_gate.Gate]]] = {

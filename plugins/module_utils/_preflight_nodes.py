@@ -551,8 +551,10 @@ def packages(params: Params) -> list[_gate.Gate]:
     target = _version.parse(params["version"])
     gate = _gate.Gate("packages", _gate.PASSED, "", "")
     bad = False
-    if params["driver"] == "kubeadm" and params["kubeadm_binaries"] == "package":
-        gate = skipped("packages", "not looked for", "the run itself installs the target's packages")
+    if params["driver"] == "custom":
+        gate = skipped("packages", "not looked for", "the user's own tasks bring what the step needs")
+    elif params["driver"] == "kubeadm" and params["kubeadm_binaries"] == "package":
+        gate, bad = offered_packages(params)
     elif params["driver"] == "kubeadm" and params["kubeadm_binaries"] == "none":
         gate.expected = f"kubeadm, kubelet and kubectl of {target} on every node"
         troubles = {
@@ -590,6 +592,42 @@ def packages(params: Params) -> list[_gate.Gate]:
     return [gate, *package_managers(params, bad)]
 
 
+def offered_packages(params: Params) -> tuple[_gate.Gate, bool]:
+    """Whether each node's package manager can have the exact packages that the run would install."""
+    target = _version.parse(params["version"])
+    troubles: dict[str, list[str]] = {}
+    exact: dict[str, str] = {}
+    # One that --limit leaves out was not asked.
+    for node in params["nodes"]:
+        if "offered_packages" not in node:
+            continue
+        offer = node["offered_packages"]
+        installed = node["packages"]["installed"]
+        told = [f"{name} is not installed as a package" for name in ("kubeadm", "kubelet") if name not in installed]
+        if offer["trouble"]:
+            told.append(offer["trouble"])
+        else:
+            where = offer["repository"] or "what is configured"
+            told += [
+                f"no {name} {target} in {where}, seen {', '.join(offer['seen'].get(name, [])[:5]) or 'none'}"
+                for name, version in offer["packages"].items()
+                if not version
+            ]
+        troubles[node["name"]] = told
+        exact.update(
+            {f"{name} {version}": offer["repository"] for name, version in offer["packages"].items() if version}
+        )
+    gate = _gate.Gate(
+        "packages", _gate.PASSED, "", f"kubeadm and kubelet are packages, and {target} of each can be had"
+    )
+    gate.observed = by_node(troubles) or f"{', '.join(sorted(exact))} for {len(troubles)} nodes"
+    gate.next_action = (
+        "Make the repository reachable or name another one (control_plane_kubeadm_package_repository, "
+        "control_plane_kubeadm_package_key), or bring the target by control_plane_kubeadm_binaries binary or none."
+    )
+    return gate, any(troubles.values())
+
+
 def package_managers(params: Params, bad: bool) -> list[_gate.Gate]:
     """What apt or dnf knows of these packages: held is good while binaries are switched beside it."""
     held = {node["name"]: [f"{name} is held" for name in node["packages"]["held"]] for node in params["nodes"]}
@@ -603,7 +641,8 @@ def package_managers(params: Params, bad: bool) -> list[_gate.Gate]:
         for node in params["nodes"]
     }
     told = by_node(held if bad or not any(loose.values()) else loose)
-    if not told:
+    # Packages that the run itself installs it holds again as they were.
+    if not told or params["kubeadm_binaries"] == "package":
         return []
     gate = _gate.Gate("packages", _gate.FAILED, told, "no package manager in the way", severity=_gate.WARNING)
     if any(loose.values()) and not bad:

@@ -12,7 +12,7 @@ short_description: Pack a node's /etc/kubernetes and what lies elsewhere
 version_added: 0.2.0
 description:
   - Packs C(/etc/kubernetes) without its C(tmp); the files of certificates, keys and configuration that the running
-    components' flags name outside of it, the encryption configuration above all; and with O(driver=systemd) the
+    components' flags name outside of it, the encryption configuration above all; and but with O(driver=kubeadm) the
     components' units, their drop-ins and environment files.
   - Of a node that k3s or rke2 runs it packs C(/etc/rancher) and the folder C(server) of the data folder instead,
     without etcd's data and their own snapshots; the token there is needed to restore one.
@@ -31,9 +31,9 @@ options:
     type: path
     required: true
   driver:
-    description: Whether the components are static pods of a kubelet or units of systemd.
+    description: Whether the components are static pods of a kubelet, units of systemd, or run in the user's own way.
     type: str
-    choices: [kubeadm, systemd]
+    choices: [kubeadm, systemd, custom]
     required: true
 """
 
@@ -123,7 +123,7 @@ def wanted(module: AnsibleModule, roots: t.Sequence[str], left_out: str) -> tupl
             paths.append(path)
             if not os.path.isfile(path):
                 missing.append(f"{component} --{flag}")
-        if module.params["driver"] == "systemd":
+        if module.params["driver"] != "kubeadm":
             paths += _node.unit_files(module, f"{component}.service")
     # Links within the folders may lead out of them.
     for root in roots:
@@ -162,7 +162,7 @@ def main() -> t.NoReturn:
         argument_spec=_gate.argument_spec(
             {
                 "path": {"type": "path", "required": True},
-                "driver": {"type": "str", "choices": ["kubeadm", "systemd"], "required": True},
+                "driver": {"type": "str", "choices": ["kubeadm", "systemd", "custom"], "required": True},
             }
         ),
         supports_check_mode=True,

@@ -28,7 +28,9 @@ options:
     type: str
     required: true
   command:
-    description: The command and its arguments, but with O(attach_only). No secret may be among them.
+    description:
+      - The command and its arguments. No secret may be among them.
+      - Required but with O(attach_only) and O(evidence_only).
     type: list
     elements: str
   evidence:
@@ -39,6 +41,12 @@ options:
   attach_only:
     description:
       - Start nothing. Wait until what runs under O(name) has ended, however it ends.
+    type: bool
+    default: false
+  evidence_only:
+    description:
+      - Start nothing. Demand O(evidence), and have the journal say that the step of O(name) begins; the tasks that
+        follow take it.
     type: bool
     default: false
   run_id:
@@ -167,13 +175,18 @@ def main() -> t.NoReturn:
                 "command": {"type": "list", "elements": "str"},
                 "evidence": {"type": "list", "elements": "str", "default": []},
                 "attach_only": {"type": "bool", "default": False},
+                "evidence_only": {"type": "bool", "default": False},
                 "run_id": {"type": "str", "default": ""},
             }
         ),
-        required_if=[("attach_only", False, ("command",))],
         supports_check_mode=True,
     )
     params = module.params
+    if params["evidence_only"]:
+        # What is asked for was there, or the action would have refused; what changes the node comes after this task.
+        module.exit_json(changed=True, attached=False, output=[])
+    if not params["attach_only"] and params["command"] is None:
+        module.fail_json(msg="command is missing, expected it but with attach_only or evidence_only.")
     step = Step(module, params["name"])
     memory = dict((params["slice"] or {}).get("memory") or {})
     if module.check_mode:

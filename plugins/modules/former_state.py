@@ -36,9 +36,9 @@ options:
     choices: [present, restored, absent]
     default: present
   driver:
-    description: Whether the components are static pods of a kubelet or units of systemd.
+    description: Whether the components are static pods of a kubelet, units of systemd, or run in the user's own way.
     type: str
-    choices: [kubeadm, systemd]
+    choices: [kubeadm, systemd, custom]
     required: true
   components:
     description: What is put back, with O(state=restored).
@@ -150,7 +150,7 @@ def arrived(kept: _former.State, now: t.Mapping[str, str]) -> bool:
 def in_use(driver: str) -> dict[str, str]:
     """Where the binaries lie that run or would."""
     found = {}
-    for name in [_former.KUBELET] if driver == "kubeadm" else _former.SERVERS:
+    for name in {"kubeadm": [_former.KUBELET], "systemd": _former.SERVERS}.get(driver, ()):
         process = _node.running(name)
         path = process[1][0] if process and os.path.isabs(process[1][0]) else shutil.which(name, path=_node.SEARCH_PATH)
         if path:
@@ -160,7 +160,7 @@ def in_use(driver: str) -> dict[str, str]:
 
 def version_in_use(module: AnsibleModule, driver: str, name: str, paths: t.Mapping[str, str]) -> str:
     """What runs counts: a run that was killed may have switched the file and not come to restart the unit."""
-    running = _node.running_version(module, name) if driver == "systemd" else ""
+    running = _node.running_version(module, name) if driver != "kubeadm" else ""
     return running or _former.version_now(module, driver, name, paths)
 
 
@@ -263,7 +263,7 @@ def main() -> t.NoReturn:
         argument_spec=_gate.argument_spec(
             {
                 "state": {"type": "str", "choices": ["present", "restored", "absent"], "default": "present"},
-                "driver": {"type": "str", "choices": ["kubeadm", "systemd"], "required": True},
+                "driver": {"type": "str", "choices": ["kubeadm", "systemd", "custom"], "required": True},
                 "components": {
                     "type": "list",
                     "elements": "str",

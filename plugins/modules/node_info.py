@@ -24,9 +24,9 @@ extends_documentation_fragment:
   - mixedversion.kubernetes._run
 options:
   driver:
-    description: Whether the components are static pods of a kubelet or units of systemd.
+    description: Whether the components are static pods of a kubelet, units of systemd, or run in the user's own way.
     type: str
-    choices: [kubeadm, systemd]
+    choices: [kubeadm, systemd, custom]
     required: true
   etcd_data_directory:
     description: etcd's data folder on this node; as its process has it if left out.
@@ -113,7 +113,7 @@ refused:
 manifests:
   description:
     - By static pod its image, its flags with a fingerprint of each value, its feature gates, and the paths it mounts.
-      Empty with O(driver=systemd).
+      Empty but with O(driver=kubeadm).
   returned: always
   type: dict
 kubeconfigs:
@@ -127,7 +127,7 @@ kubeconfigs:
     server: {description: The URL in it., type: str, returned: always}
     local: {description: Whether that is this node's own server., type: bool, returned: always}
 images:
-  description: What the container runtime has; none if it can't be asked, or with O(driver=systemd).
+  description: What the container runtime has; none if it can't be asked, or with another O(driver) than V(kubeadm).
   returned: always
   type: list
   elements: str
@@ -259,7 +259,7 @@ def apiserver_flags(distribution: _distribution.Distribution | None) -> dict[str
 
 
 def component_versions(module: AnsibleModule, paths: t.Mapping[str, str], distribution: str) -> dict[str, str]:
-    """By image tag where a kubelet runs them, by the binary otherwise; a distribution holds them all in its own."""
+    """By image tag, binary or process, as the driver has them; a distribution holds them all in its own."""
     if distribution:
         path = shutil.which(distribution, path=_node.SEARCH_PATH)
         return {distribution: _node.binary_version(module, path) if path else ""}
@@ -268,6 +268,9 @@ def component_versions(module: AnsibleModule, paths: t.Mapping[str, str], distri
         if module.params["driver"] == "kubeadm":
             tag = _node.manifest_image(_node.read(f"{_node.MANIFESTS}/{name}.yaml")).rpartition(":")[2]
             found[name] = tag if name != "etcd" else tag.partition("-")[0]
+        elif module.params["driver"] == "custom":
+            # Wherever the files lie: of what runs, the process tells.
+            found[name] = _node.running_version(module, name)
         else:
             found[name] = _node.binary_version(module, paths[name]) if name in paths else ""
     return found
@@ -276,7 +279,7 @@ def component_versions(module: AnsibleModule, paths: t.Mapping[str, str], distri
 def binaries(driver: str) -> dict[str, str]:
     """Paths of the binaries that this node runs or has."""
     found = {}
-    for name in TOOLS if driver == "kubeadm" else SERVERS:
+    for name in {"kubeadm": TOOLS, "systemd": SERVERS}.get(driver, ()):
         process = _node.running(name) if driver == "systemd" else None
         path = process[1][0] if process and os.path.isabs(process[1][0]) else shutil.which(name, path=_node.SEARCH_PATH)
         if path:
@@ -371,7 +374,7 @@ def main() -> t.NoReturn:
     module = AnsibleModule(
         argument_spec=_gate.argument_spec(
             {
-                "driver": {"type": "str", "choices": ["kubeadm", "systemd"], "required": True},
+                "driver": {"type": "str", "choices": ["kubeadm", "systemd", "custom"], "required": True},
                 "etcd_data_directory": {"type": "path"},
                 "patches_directory": {"type": "path"},
             }

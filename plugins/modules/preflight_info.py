@@ -46,7 +46,7 @@ options:
   driver:
     description: How the control plane is run.
     type: str
-    choices: [kubeadm, systemd]
+    choices: [kubeadm, systemd, custom]
     required: true
   proxies:
     description: What M(mixedversion.kubernetes.proxy_info) returned.
@@ -320,7 +320,9 @@ def etcd_version(params: Params) -> _gate.Gate:
     elif old:
         gate.verdict = _gate.FAILED
         gate.next_action = (
-            "Set control_plane_etcd_step_image (or, with the driver systemd, control_plane_etcd_step_binary), "
+            f"Bring these members to {ETCD_BEFORE_3_7} or a later 3.6 by your own means, or accept etcd_version."
+            if params["driver"] == "custom"
+            else "Set control_plane_etcd_step_image (or, with the driver systemd, control_plane_etcd_step_binary), "
             "or accept etcd_version."
         )
     return gate
@@ -449,7 +451,7 @@ def main() -> t.NoReturn:
                 "job": {"type": "str", "choices": ["upgrade", "proxy"], "default": "upgrade"},
                 "version": {"type": "str"},
                 "proxy_state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-                "driver": {"type": "str", "choices": ["kubeadm", "systemd"], "required": True},
+                "driver": {"type": "str", "choices": ["kubeadm", "systemd", "custom"], "required": True},
                 "proxies": dicts,
                 "nodes": dicts,
                 "away": {"type": "list", "elements": "dict", "default": []},

@@ -25,9 +25,9 @@ extends_documentation_fragment:
   - mixedversion.kubernetes._run.etcd
 options:
   driver:
-    description: Whether the components are static pods of a kubelet or units of systemd.
+    description: Whether the components are static pods of a kubelet, units of systemd, or run in the user's own way.
     type: str
-    choices: [kubeadm, systemd]
+    choices: [kubeadm, systemd, custom]
     required: true
   servers:
     description: The versions of all servers by name, empty for one that is not ready.
@@ -136,7 +136,10 @@ def component(module: AnsibleModule, kept: _former.State, name: str) -> _rollbac
     differs |= any(path not in known for path in _former.paths_of(module, kept.driver, name))
     other_binary = name in kept.paths and now != before
     runs = True
-    if kept.driver == "systemd":
+    if kept.driver == "custom":
+        now = _node.running_version(module, name)
+        runs = now == before
+    elif kept.driver == "systemd":
         running = _node.running_version(module, name)
         runs, now = running == before, now if now != before else running or now
     elif name == _former.KUBELET:
@@ -178,7 +181,7 @@ def main() -> t.NoReturn:
         argument_spec=_gate.argument_spec(
             _etcd.OPTIONS,
             {
-                "driver": {"type": "str", "choices": ["kubeadm", "systemd"], "required": True},
+                "driver": {"type": "str", "choices": ["kubeadm", "systemd", "custom"], "required": True},
                 "servers": {"type": "dict", "default": {}},
                 "endpoints": {"type": "list", "elements": "str", "default": []},
                 "allow_outage": {"type": "bool", "default": False},

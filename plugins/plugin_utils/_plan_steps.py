@@ -105,6 +105,11 @@ def _hooks(facts: Facts, point: str, node: str = "") -> list[dict[str, t.Any]]:
     return [_step(f"{point} hooks", node, does)] if does else []
 
 
+def _tasks(facts: Facts, point: str) -> list[str]:
+    """The user's own tasks at a point of the driver custom."""
+    return [f"run {file}" for file in facts["settings"].get("custom", {}).get(point, [])]
+
+
 def _between_hooks(facts: Facts, node: str, found: t.Sequence[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
     return [*_hooks(facts, "before_node", node), *found, *_hooks(facts, "after_node", node)]
 
@@ -133,7 +138,7 @@ def _backup(facts: Facts) -> list[str]:
 
 def _fetch(facts: Facts, work: t.Mapping[str, t.Mapping[str, bool]]) -> list[dict[str, t.Any]]:
     """On all nodes at once, before the first of them is touched."""
-    kubeadm = facts["driver"] == "kubeadm"
+    kubeadm, custom = facts["driver"] == "kubeadm", facts["driver"] == "custom"
     images: list[str] = []
     binaries: list[str] = []
     stepped = [name for name in facts["order"] if work[name].get("etcd_step")]
@@ -142,9 +147,14 @@ def _fetch(facts: Facts, work: t.Mapping[str, t.Mapping[str, bool]]) -> list[dic
         (images if kubeadm else binaries).append(f"etcd {facts['etcd_step']} on {', '.join(stepped)}")
     if moved and kubeadm:
         images.append(f"{facts['target']} on {', '.join(moved)}")
-    if moved and (not kubeadm or facts["settings"].get("kubeadm_binaries") == "binary"):
+    if moved and not custom and (not kubeadm or facts["settings"].get("kubeadm_binaries") == "binary"):
         binaries.append(f"{facts['target']} on {', '.join(moved)}")
-    does = [f"have the images of {what}" for what in images] + [f"bring the binaries of {what}" for what in binaries]
+    if moved and kubeadm and facts["settings"].get("kubeadm_binaries") == "package":
+        does = [f"configure the repository of {facts['target']} and download its packages on {', '.join(moved)}"]
+    else:
+        does = []
+    does += [f"have the images of {what}" for what in images] + [f"bring the binaries of {what}" for what in binaries]
+    does += _tasks(facts, "fetch") if moved else []
     return [_step("fetch images and binaries", "", does)] if does else []
 
 
@@ -175,9 +185,13 @@ def _proxy(facts: Facts, node: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     does = [
         *_health(facts, node),
         *(["keep the flags in kubeadm-config"] if kubeadm else []),
-        "set the flags in the manifest of kube-apiserver; the kubelet restarts it"
-        if kubeadm
-        else "set the flags in a drop-in of kube-apiserver.service and restart it",
+        *(
+            ["set the flags in the manifest of kube-apiserver; the kubelet restarts it"]
+            if kubeadm
+            else _tasks(facts, "flags") or ["the flags are to be set by control_plane_custom_flags, which is not set"]
+            if facts["driver"] == "custom"
+            else ["set the flags in a drop-in of kube-apiserver.service and restart it"]
+        ),
         "wait for the server and for convergence; if it does not come, give it its former flags and stop",
     ]
     proxy = facts["proxy"][node["name"]]
@@ -201,7 +215,7 @@ def _peers(facts: Facts) -> list[str]:
 def _control_plane(facts: Facts, node: t.Mapping[str, t.Any], stepped: bool) -> list[dict[str, t.Any]]:
     name, target = node["name"], facts["target"]
     kubeadm = facts["driver"] == "kubeadm"
-    brings = facts["settings"].get("kubeadm_binaries") == "binary"
+    brings = facts["settings"].get("kubeadm_binaries") in ("binary", "package")
     before = facts["etcd_step"] if stepped else _member_version(facts, node)
     after = facts["etcd_target"]
     changes = [change(component, node["components"].get(component), target) for component in SERVERS]
@@ -214,6 +228,8 @@ def _control_plane(facts: Facts, node: t.Mapping[str, t.Any], stepped: bool) -> 
     if kubeadm:
         does = ["switch kubeadm"] if brings else []
         does += ["run kubeadm upgrade (apply, or node once kubeadm-config names the target)"]
+    elif facts["driver"] == "custom":
+        does = _tasks(facts, "step")
     else:
         does = ["switch etcd's binary and restart it; wait for the member"] if touches else []
         does += [
@@ -246,11 +262,11 @@ def _control_plane(facts: Facts, node: t.Mapping[str, t.Any], stepped: bool) -> 
 
 
 def _kubelet(facts: Facts, node: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    brings = facts["settings"].get("kubeadm_binaries") == "binary"
+    brings = facts["settings"].get("kubeadm_binaries") in ("binary", "package")
     does = [
         *_health(facts, node),
-        *(["switch kubelet and kubectl"] if brings else []),
-        "restart the kubelet",
+        *(["switch kubelet and kubectl"] if brings and facts["driver"] == "kubeadm" else []),
+        *(_tasks(facts, "kubelet") if facts["driver"] == "custom" else ["restart the kubelet"]),
         "wait for the Node, the server, etcd's member and convergence",
     ]
     away = [

@@ -249,3 +249,33 @@ def test_k3s_can_be_verified(resolve):
     found = resolve("k3s-ansible/inventory.yml", stub_version="v1.36.4+k3s1", control_plane_playbook="verify")
     assert found.code == 0, found.output
     assert found.taken == ["192.0.2.21", "192.0.2.22", "192.0.2.23"]
+
+
+CUSTOM = {
+    "none": ({}, "control_plane_custom_step is empty"),
+    "missing": ({"control_plane_custom_step": ["none.yml"]}, "none.yml, which is no file there"),
+    "mapping": ({"control_plane_custom_step": ["galaxy.yml"]}, "galaxy.yml, which holds no list of tasks"),
+    "another": (
+        {"control_plane_custom_step": ["playbooks/plan.yml"], "control_plane_custom_put_back": ["none.yml"]},
+        "control_plane_custom_put_back names",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CUSTOM)
+def test_task_files_of_the_driver_custom_are_looked_for_first(resolve, monkeypatch, case):
+    given, words = CUSTOM[case]
+    monkeypatch.setenv("PWD", str(ROOT))
+    found = resolve("kubeadm-flat/hosts", control_plane_driver="custom", **given)
+    assert found.code != 0
+    assert words in found.output
+    assert (found.taken, found.asked) == ([], {})
+
+
+def test_the_driver_custom_with_its_step_is_taken(resolve, monkeypatch):
+    monkeypatch.setenv("PWD", str(ROOT))
+    found = resolve(
+        "kubeadm-flat/hosts", control_plane_driver="custom", control_plane_custom_step=["docs/custom/step.yml"]
+    )
+    assert found.code == 0, found.output
+    assert found.taken == ["cp-a", "cp-b", "cp-c"]

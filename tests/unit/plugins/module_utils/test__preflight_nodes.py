@@ -553,3 +553,40 @@ def test_what_systemd_does_not_have_is_skipped_with_the_reason(gate_id):
     gate = found[0] if isinstance(found, list) else found
     assert (gate.id, gate.verdict) == (gate_id, "skipped")
     assert gate.reason
+
+
+def test_what_the_users_own_tasks_bring_is_not_looked_for():
+    gates = _preflight_nodes.packages(params(node(), driver="custom", kubeadm_binaries="binary"))
+    assert [(gate.id, gate.verdict) for gate in gates] == [("packages", "skipped")]
+
+
+INSTALLED = {"installed": {"kubeadm": "1.36.4-1.1", "kubelet": "1.36.4-1.1"}, "held": ["kubelet"]}
+FOUND = {"kubeadm": "1.37.2-1.1", "kubelet": "1.37.2-1.1"}
+
+
+@pytest.mark.parametrize(
+    ("installed", "offer", "verdict", "words"),
+    [
+        (INSTALLED, {}, "passed", "kubeadm 1.37.2-1.1, kubelet 1.37.2-1.1 for 1 nodes"),
+        (
+            INSTALLED,
+            {"packages": {**FOUND, "kubelet": ""}, "seen": {"kubelet": ["1.37.1-1.1"]}},
+            "failed",
+            "cp1: no kubelet v1.37.2 in https://example.com/, seen 1.37.1-1.1",
+        ),
+        (INSTALLED, {"trouble": "apt-get ended with 100", "packages": {}}, "failed", "cp1: apt-get ended with 100"),
+        (
+            {"installed": {"kubeadm": "1.36.4-1.1"}, "held": []},
+            {},
+            "failed",
+            "cp1: kubelet is not installed as a package",
+        ),
+    ],
+)
+def test_packages_that_the_run_installs(installed, offer, verdict, words):
+    offered = {"trouble": "", "packages": FOUND, "seen": {}, "repository": "https://example.com/", **offer}
+    facts = {"packages": installed, "offered_packages": offered}
+    # What is held is no matter: it is held again.
+    (gate,) = _preflight_nodes.packages(params(node(**facts), kubeadm_binaries="package"))
+    assert gate.verdict == verdict
+    assert words in gate.observed

@@ -8,7 +8,7 @@ import pathlib
 import pytest
 
 from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _former, _node
-from ansible_collections.mixedversion.kubernetes.plugins.modules import former_state
+from ansible_collections.mixedversion.kubernetes.plugins.modules import former_state, rollback_info
 
 pytestmark = pytest.mark.node
 
@@ -140,3 +140,21 @@ def test_forgetting_leaves_nothing_of_it(node):
     former_state.keep(Module())
     assert _former.drop() and not os.path.exists(_former.FOLDER)
     assert not _former.drop() and _former.load() is None
+
+
+def test_with_the_driver_custom_what_runs_is_kept_and_held_against(node, monkeypatch):
+    running = {"kube-apiserver": "v1.36.4", "kube-scheduler": "v1.36.4"}
+    monkeypatch.setattr(_node, "running_version", lambda module, name: running.get(name, ""))
+    module = Module(driver="custom")
+    assert former_state.keep(module)["versions"]["kube-apiserver"] == "v1.36.4"
+    kept = _former.load()
+    assert (kept.files, kept.paths) == ((), {})
+
+    def differing():
+        return [name for name in _former.components("custom") if rollback_info.component(module, kept, name).differs]
+
+    assert differing() == []
+    running["kube-scheduler"] = TARGET
+    del running["kube-apiserver"]
+    assert sorted(differing()) == ["kube-apiserver", "kube-scheduler"]
+    assert all(rollback_info.component(module, kept, name).available for name in differing())

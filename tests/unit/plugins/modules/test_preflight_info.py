@@ -12,6 +12,7 @@ def params(target="v1.37.2", versions=("v1.36.4",), etcd=(), step=""):
         "version": target,
         "proxies": [{"name": f"cp{n}", "version": version} for n, version in enumerate(versions, 1)],
         "nodes": [{"name": f"cp{n}", "etcd_member": f"cp{n}"} for n in range(1, 4)],
+        "driver": "kubeadm",
         "etcd_members": [{"name": f"cp{n}", "version": version} for n, version in enumerate(etcd, 1)],
         "etcd_step": step,
         "away": [],
@@ -50,6 +51,12 @@ def test_etcd_version_of_members_elsewhere(here, etcd, verdict, words):
     gate = preflight_info.etcd_version(given)
     assert gate.verdict == verdict
     assert words in gate.next_action
+
+
+def test_the_driver_custom_steps_no_member():
+    gate = preflight_info.etcd_version({**params(etcd=("3.6.8",)), "driver": "custom"})
+    assert gate.verdict == "failed"
+    assert "by your own means" in gate.next_action
 
 
 def test_a_member_may_be_on_a_node_that_can_t_be_reached():

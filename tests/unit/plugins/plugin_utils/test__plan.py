@@ -304,3 +304,28 @@ def test_half_done_holds_for_nothing_that_the_plan_does_not_do(change, words):
         assert found == []
     else:
         assert any(entry.startswith(words) for entry in found), found
+
+
+def test_with_the_driver_custom_the_users_files_are_the_steps():
+    files = {"step": ["step.yml"], "flags": ["flags.yml"], "fetch": ["fetch.yml"], "kubelet": ["kubelet.yml"]}
+    work = {name: {**NEEDS, "etcd_step": False, "kubelet": True} for name in NAMES}
+    plan = _plan.make(facts(driver="custom", work=work, settings={"custom": files}, etcd_target=None))
+    does = {step["phase"]: step["does"] for step in plan["steps"]}
+    assert does["fetch images and binaries"] == ["run fetch.yml"]
+    assert "run flags.yml" in does["enable the proxy"]
+    assert does["driver step"] == ["run step.yml"]
+    assert "run kubelet.yml" in does["kubelet"]
+    assert "restart the kubelet" not in does["kubelet"]
+    without = _plan.make(facts(driver="custom", work=work, settings={"custom": {}}, etcd_target=None))
+    assert "fetch images and binaries" not in [phase for phase, node in phases(without)]
+    assert without["hash"] != plan["hash"]
+
+
+def test_packages_are_downloaded_before_and_installed_in_their_steps():
+    work = {name: {**NEEDS, "kubelet": True} for name in NAMES}
+    plan = _plan.make(facts(driver="kubeadm", work=work, settings={"kubeadm_binaries": "package"}))
+    does = {step["phase"]: step["does"] for step in plan["steps"]}
+    assert does["fetch images and binaries"][0].startswith(f"configure the repository of {TARGET} and download")
+    assert not [words for words in does["fetch images and binaries"] if words.startswith("bring")]
+    assert does["driver step"][0] == "switch kubeadm"
+    assert "switch kubelet and kubectl" in does["kubelet"]
