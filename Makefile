@@ -99,6 +99,10 @@ evidence-preflight: setup ## what is claimed about preflight, plan and dry run, 
 evidence-faults: setup ## what is claimed about faults, resuming, the lock, the way back and availability: build/evidence/faults.json; ONLY=section,section
 	@tests/evidence/faults
 
+.PHONY: evidence-people
+evidence-people: setup ## a new user's way, timed and counted, and the checks with their counts: build/evidence/people.json; ONLY=section,section
+	@tests/evidence/people
+
 .PHONY: clean
 clean: ## removes what was made, labs excepted: take those down first
 	@find build -mindepth 1 -maxdepth 1 ! -name lab -exec rm -rf {} + 2>/dev/null || true
