@@ -74,9 +74,7 @@ def test_a_block_says_what_it_is(page):
 @pytest.mark.parametrize("command", MAKE, ids=str)
 def test_make_knows(command):
     words = shlex.split(command.text)
-    done = subprocess.run(
-        [*words, "--dry-run"], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([*words, "--dry-run"], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for word in words[1:]:
