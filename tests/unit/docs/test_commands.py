@@ -87,7 +87,7 @@ def test_a_playbook_is_there_and_played(command):
     name = PLAYBOOK.match(command.text).group(1)
     assert (ROOT / "playbooks" / f"{name}.yml").is_file()
     text = (ROOT / WHERE["playbooks"][name]).read_text(encoding="utf-8")
-    assert re.search(rf"""(play|playbook)\(\s*["']{name}["']|["']{name}["']|kubernetes\.{name}\b""", text)
+    assert re.search(rf"""\bplay(book)?\(\s*"{name}"|import_playbook: mixedversion\.kubernetes\.{name}$""", text, re.M)
 
 
 @pytest.mark.parametrize("command", PLAYED, ids=str)
@@ -149,5 +149,7 @@ def test_nothing_is_accounted_for_that_is_not_there():
 
 @pytest.mark.parametrize("page", pages.pages(), ids=lambda page: str(page.relative_to(ROOT)))
 def test_variables_in_the_text_are_specified(page):
-    named = set(re.findall(r"\b(control_plane_[a-z0-9_]*[a-z0-9])(?![a-z0-9_*])", page.read_text(encoding="utf-8")))
+    named = set(
+        re.findall(r"(?<![/\w])(control_plane_[a-z0-9_]*[a-z0-9])(?![a-z0-9_*])", page.read_text(encoding="utf-8"))
+    )
     assert named - specified() - GIVEN == set()
