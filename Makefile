@@ -60,7 +60,7 @@ package: setup ## packs the collection, has it imported as Galaxy does, installs
 	@tests/tools/package
 
 .PHONY: docs
-docs: setup ## the reference of modules, roles and playbooks as HTML, by antsibull-docs and Sphinx: build/docs/html
+docs: setup ## the docs site, guides and reference, by antsibull-docs, MyST and Sphinx: build/docs/html
 	@tests/tools/docs
 
 .PHONY: molecule-kubeadm

@@ -13,11 +13,11 @@ import pathlib
 import sys
 import typing as t
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "build" / "collections"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "build" / "collections"))
 
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _availability_svg, _html, _markdown
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 RECORDED = ROOT / "tests" / "unit" / "fixtures" / "reports" / "upgrade-kubeadm-lab.json"
 FOLDER = ROOT / "docs" / "example"
 

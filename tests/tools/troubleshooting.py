@@ -1,7 +1,8 @@
 # SPDX-FileCopyrightText: The mixedversion.kubernetes authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""docs/troubleshooting.md, made of the table in docs/causes.md, by symptom. A unit test holds the page against this, and
-that table against what `diagnose` names.
+"""docs/troubleshooting.md, made of the table in docs/causes.md, by symptom.
+
+Unit tests hold the page against this, and the table against what `diagnose` names.
 
 usage: troubleshooting.py   writes the page anew
 """
@@ -82,12 +83,12 @@ Start with `diagnose`. It needs no inventory that is in order, changes nothing, 
 ansible-playbook mixedversion.kubernetes.diagnose -i inventory.yml
 ```
 
-A run that stopped has said which gate did not hold, where, and what to do next; the same stands in its [report](report.md), \
-and what each gate proves in [Gates](gates.md). A run that was killed goes on when the same playbook is started again \
-([Interruptions](interruptions.md)).
+A run that stopped has said which gate did not hold, where, and what to do next; the same stands in its \
+[report](report.md), and what each gate proves in [Gates](gates.md). A run that was killed goes on when the same \
+playbook is started again ([Interruptions](interruptions.md)).
 
-Below are the causes that `diagnose` knows, by what somebody sees first. A cause may stand at several symptoms. How sure a \
-finding is, and what is healed, is told in [Causes](causes.md).
+Below are the causes that `diagnose` knows, by what somebody sees first. A cause may stand at several symptoms. How \
+sure a finding is, and what is healed, is told in [Causes](causes.md).
 {% for symptom, shown, names in symptoms %}
 
 ## {{ symptom }}
