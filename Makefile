@@ -60,7 +60,7 @@ package: setup ## packs the collection, has it imported as Galaxy does, installs
 	@tests/tools/package
 
 .PHONY: docs
-docs: setup ## the reference of modules, roles and playbooks as HTML, by antsibull-docs and Sphinx: build/docs/html
+docs: setup ## the docs site, guides and reference, by antsibull-docs, MyST and Sphinx: build/docs/html
 	@tests/tools/docs
 
 .PHONY: molecule-kubeadm
@@ -102,6 +102,10 @@ evidence-faults: setup ## what is claimed about faults, resuming, the lock, the 
 .PHONY: evidence-bench
 evidence-bench: setup ## what the safety costs, beside the alternative, on a machine that does nothing else: build/evidence/bench.json; ONLY=section,section
 	@tests/bench/bench
+
+.PHONY: evidence-people
+evidence-people: setup ## a new user's way, timed and counted, and the checks with their counts: build/evidence/people.json; ONLY=section,section
+	@tests/evidence/people
 
 .PHONY: clean
 clean: ## removes what was made, labs excepted: take those down first
