@@ -490,6 +490,7 @@ def lab_of(
     flags: bool = True,
     driver: str = "systemd",
     etcd: str = "",
+    configuration: str = "",
 ) -> t.Iterator[Lab]:
     """A lab, of systemd units unless told otherwise, that is there for as long as it is needed."""
     variables: dict[str, t.Any] = {"lab_name": name, "lab_driver": driver, "lab_nodes": nodes, "lab_etcd_version": etcd}
@@ -498,6 +499,8 @@ def lab_of(
             variables[key] = version
     if flags:
         variables.update(PEER_FLAG)
+    if configuration:
+        variables["lab_kubeadm_config"] = configuration
     say(f"lab {name}: {nodes} nodes come up")
     code, output, seconds = playbook("lab_up", "-e", json.dumps(variables), log=log_of(f"lab-up-{name}"))
     try:

@@ -26,7 +26,7 @@ MAKE = [command for command in COMMANDS if command.text.startswith("make ")]
 PLAYED = [command for command in COMMANDS if PLAYBOOK.match(command.text)]
 OTHERS = [command for command in COMMANDS if command not in MAKE and command not in PLAYED]
 #: What a run gives to hooks and to AWX, rather than takes.
-GIVEN = {"control_plane_hook", "control_plane_outcome"}
+GIVEN = {"control_plane_custom", "control_plane_hook", "control_plane_outcome"}
 ENVIRONMENT = {
     **os.environ,
     "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build" / "collections"),
@@ -87,7 +87,8 @@ def test_a_playbook_is_there_and_played(command):
     name = PLAYBOOK.match(command.text).group(1)
     assert (ROOT / "playbooks" / f"{name}.yml").is_file()
     text = (ROOT / WHERE["playbooks"][name]).read_text(encoding="utf-8")
-    assert re.search(rf"""\bplay(book)?\(\s*"{name}"|import_playbook: mixedversion\.kubernetes\.{name}$""", text, re.M)
+    played = rf"""\bplay(book)?\(\s*"{name}"|import_playbook: mixedversion\.kubernetes\.{name}$"""
+    assert re.search(rf"""{played}|"mixedversion\.kubernetes\.{name}",$""", text, re.M)
 
 
 @pytest.mark.parametrize("command", PLAYED, ids=str)

@@ -24,6 +24,7 @@ apiServer:
     - {name: enable-admission-plugins, value: NodeRestriction}
     - {name: encryption-provider-config, value: /etc/kubernetes/enc.yaml}
     - {name: advertise-address, value: 192.0.2.11}
+    - {name: peer-ca-file, value: /etc/kubernetes/pki/ca.crt}
 controllerManager:
   extraArgs:
     - {name: node-monitor-grace-period, value: 50s}
@@ -66,7 +67,8 @@ def test_what_the_lab_can_have_is_taken_and_the_rest_is_named(tmp_path, in_confi
     code, output = dry_run(tmp_path, text)
     assert code == 0, output
     assert 'Kubernetes 1.36.4, etcd 3.6.8, feature gates {"ControlPlaneKubeletLocalMode": true}' in output
-    assert '"apiServer": {"enable-admission-plugins": "NodeRestriction"}' in output
+    kept = '{"enable-admission-plugins": "NodeRestriction", "peer-ca-file": "/etc/kubernetes/pki/ca.crt"}'
+    assert f'"apiServer": {kept}' in output
     assert '"controllerManager": {"node-monitor-grace-period": "50s"}' in output
     assert '"etcd": {"quota-backend-bytes": "4294967296"}' in output
     left = output[output.index("Left out") :]
