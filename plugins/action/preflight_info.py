@@ -16,6 +16,8 @@ from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils._gate_acti
 
 #: A certificate that ends sooner might end during the upgrade or just after it.
 MARGIN = datetime.timedelta(days=1)
+#: Seconds for a program to answer what it is asked without being started.
+ASKED = 30.0
 #: What the run brings from the controller.
 BROUGHT = {
     "kubeadm": ("kubeadm", "kubelet", "kubectl"),
@@ -99,11 +101,20 @@ def clock_skew(nodes: t.Sequence[t.Mapping[str, t.Any]], now: datetime.datetime)
     return told
 
 
+#: Programs that did not end in time. Each is asked dozens of times, and one that hangs once hangs always.
+HANGING: set[str] = set()
+
+
 def command(arguments: list[str]) -> tuple[int, str]:
-    """Exit code and output of a command here; 127 where it can't be run, as one for another platform."""
+    """Exit code and output of a command here; 127 where it can't be run, as one for another platform, or hangs."""
+    if arguments[0] in HANGING:
+        return 127, ""
     try:
-        done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=30)
-    except (OSError, subprocess.TimeoutExpired):
+        done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=ASKED)
+    except subprocess.TimeoutExpired:
+        HANGING.add(arguments[0])
+        return 127, ""
+    except OSError:
         return 127, ""
     return done.returncode, done.stdout + done.stderr
 
@@ -134,10 +145,12 @@ def of_controller(arguments: t.Mapping[str, t.Any], run: _refused.Run = command)
         flags = sorted({flag for of in settings for flag in of["flags"]})
         gates = sorted({f"{gate}={value}" for of in settings for gate, value in of["gates"].items()})
         if settings:
-            found["refused"][name] = {
+            told = {
                 "flags": _refused.flags(run, path, flags),
                 "gates": _refused.gates(run, path, gates) if gates else {},
             }
+            if path not in HANGING:
+                found["refused"][name] = told
         if name == "kubeadm":
             listed = run([path, "config", "images", "list", "--kubernetes-version", str(target)])[1].split()
             pairs = (image.rpartition("/")[2].partition(":") for image in listed)

@@ -103,7 +103,8 @@ def binary_folder(lab: Lab, script: str) -> t.Iterator[list[str]]:
 def restart_swallowed(lab: Lab, node: str) -> t.Iterator[list[str]]:
     """The step's restart of the server says that it was done, and nothing was: the old process goes on answering."""
     script = """#!/bin/sh
-if [ "$*" = "restart kube-apiserver.service" ] && [ -e /run/swallow ]; then rm /run/swallow; exit 0; fi
+case "$*" in "restart kube-apiserver.service" | "stop kube-apiserver.service")
+if [ -e /run/swallow ]; then rm /run/swallow; exit 0; fi;; esac
 exec /usr/bin/systemctl "$@"
 """
     lab.sh(

@@ -133,6 +133,18 @@ def test_a_binary_for_another_platform_is_there_and_says_nothing(tmp_path):
     assert found["wanted"] == ["kubeadm", "kubelet", "kubectl"]
 
 
+def test_a_binary_that_hangs_is_asked_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(preflight_info, "ASKED", 0.5)
+    path = tmp_path / "kube-apiserver"
+    version = 'case "$*" in --version) echo Kubernetes v1.37.2; exit;; esac'
+    path.write_text(f"#!/bin/sh\n{version}\necho asked >>{tmp_path}/asked\nexec sleep 60\n")
+    path.chmod(0o755)
+    found = preflight_info.of_controller(arguments(str(tmp_path)))
+    assert (tmp_path / "asked").read_text() == "asked\n"
+    # What it would refuse is looked up then, as of any that can't be asked.
+    assert (found["binaries"], found["refused"]) == ({"kube-apiserver": "v1.37.2"}, {})
+
+
 def test_without_a_folder_nothing_is_asked():
     found = preflight_info.of_controller(arguments("", "kubeadm", kubeadm_binaries="none"))
     assert found == {"wanted": [], "binaries": {}, "refused": {}}
