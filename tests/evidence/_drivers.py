@@ -111,14 +111,19 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+def gateway(lab: Lab) -> str:
+    """This machine, as the nodes reach it."""
+    return next(iter(lab.hosts.values())).rpartition(".")[0] + ".1"
+
+
 @contextlib.contextmanager
 def served(lab: Lab, folder: pathlib.Path) -> t.Iterator[str]:
     """A folder by http, to the lab's own network alone."""
-    gateway = next(iter(lab.hosts.values())).rpartition(".")[0] + ".1"
-    server = http.server.ThreadingHTTPServer((gateway, 0), functools.partial(Quiet, directory=str(folder)))
+    here = gateway(lab)
+    server = http.server.ThreadingHTTPServer((here, 0), functools.partial(Quiet, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield f"http://{gateway}:{server.server_port}"
+        yield f"http://{here}:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()

@@ -73,7 +73,7 @@ def main() -> None:
     out = pathlib.Path(sys.argv[1]).resolve()
     found: dict[str, list[str]] = {}
     for word in sys.argv[2:]:
-        version, _, programs = word.removeprefix("v").partition("=")
+        version, dummy, programs = word.removeprefix("v").partition("=")
         minor = ".".join(version.split(".")[:2])
         folder = out / f"v{minor}" / "deb"
         folder.mkdir(parents=True, exist_ok=True)
