@@ -59,7 +59,7 @@ def until(what: str, holds: t.Callable[[], object], timeout: float = 90.0, inter
 
 
 #: Where `Lab.keep` has what it kept, on each node.
-KEPT = "/root/kept"
+WHOLE = "/root/kept"
 
 
 @dataclasses.dataclass
@@ -268,7 +268,7 @@ class Lab:
 
     def keep(self) -> None:
         """Put aside what makes the nodes what they are, all of them stopped: what `as_new` brings back."""
-        self._stopped(f"rm -rf {KEPT}; mkdir -m 0700 {KEPT}; cp -a --parents {self._own} {KEPT}")
+        self._stopped(f"rm -rf {WHOLE}; mkdir -m 0700 {WHOLE}; cp -a --parents {self._own} {WHOLE}")
 
     def as_new(self) -> None:
         """The lab as `keep` found it: etcd's data, every program, no flag and no file of the collection's.
@@ -277,7 +277,7 @@ class Lab:
         """
         say(f"lab {self.name}: as new")
         self._stopped(
-            f"find /var/lib/etcd /etc/kubernetes -mindepth 1 -delete; cp -a --remove-destination {KEPT}/. /;"
+            f"find /var/lib/etcd /etc/kubernetes -mindepth 1 -delete; cp -a --remove-destination {WHOLE}/. /;"
             " rm -f /etc/systemd/system/*.service.d/50-mixedversion.conf; mkdir -p /var/lib/mixedversion-kubernetes;"
             " find /var/lib/mixedversion-kubernetes -mindepth 1 -maxdepth 1 ! -name binaries -exec rm -rf {} +;"
             " iptables -w -F INPUT; iptables -w -F OUTPUT; systemctl daemon-reload"
