@@ -111,10 +111,9 @@ def command(arguments: list[str]) -> tuple[int, str]:
         return 127, ""
     try:
         done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=ASKED)
-    except subprocess.TimeoutExpired:
-        HANGING.add(arguments[0])
-        return 127, ""
-    except OSError:
+    except (OSError, subprocess.TimeoutExpired) as error:
+        if isinstance(error, subprocess.TimeoutExpired):
+            HANGING.add(arguments[0])
         return 127, ""
     return done.returncode, done.stdout + done.stderr
 

@@ -36,10 +36,8 @@ ARMOR = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
 #: Nobody answers questions, and no service is restarted but by the step it belongs to.
 ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1", "LC_ALL": "C.UTF-8"}
 
-
 #: What an upgrade moves. Others come along where one of these needs them, unless they are held.
 TOOLS = ("kubeadm", "kubelet", "kubectl")
-
 
 #: Of the modules.
 OPTIONS: dict[str, t.Any] = {
@@ -58,8 +56,9 @@ class Offer(t.NamedTuple):
 
     chosen: dict[str, str]
     seen: dict[str, list[str]]
-    #: A URL, or empty for what the node has configured.
+    #: A URL, or empty for what the node has configured; and the public key that it is signed by.
     repository: str
+    key: str
 
 
 def matching(version: str, seen: t.Iterable[str]) -> str:
@@ -67,6 +66,15 @@ def matching(version: str, seen: t.Iterable[str]) -> str:
     wanted = str(_version.parse(version)).lstrip("v").replace("-", "~")
     found = [each for each in seen if re.match(rf"(?:\d+:)?{re.escape(wanted)}(?:-|$)", each)]
     return max(found, key=lambda each: [int(number) for number in re.findall(r"\d+", each)], default="")
+
+
+def by_name(pairs: t.Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Each package's versions, each once, in the order in which they were seen."""
+    seen: dict[str, list[str]] = {}
+    for name, version in pairs:
+        if version not in seen.setdefault(name, []):
+            seen[name].append(version)
+    return seen
 
 
 class Manager:
@@ -112,11 +120,12 @@ class Manager:
         seen = self.configured(names)
         chosen = {name: matching(version, seen.get(name, [])) for name in names}
         if all(chosen.values()):
-            return Offer(chosen, seen, "")
+            return Offer(chosen, seen, "", "")
         url = url or self.default_repository(version)
+        key = self.read_key(url, key)
         with tempfile.TemporaryDirectory(prefix="mixedversion.") as folder:
-            seen = self.elsewhere(url, self.read_key(url, key), names, folder)
-        return Offer({name: matching(version, seen.get(name, [])) for name in names}, seen, url)
+            seen = self.elsewhere(url, key, names, folder)
+        return Offer({name: matching(version, seen.get(name, [])) for name in names}, seen, url, key)
 
     def installed(self) -> dict[str, str]:
         return dict(_node_facts.packages(self.module)["installed"])
@@ -188,12 +197,8 @@ class Apt(Manager):
     wait = ("-o", "DPkg::Lock::Timeout=120")
 
     def madison(self, text: str) -> dict[str, list[str]]:
-        seen: dict[str, list[str]] = {}
-        for line in text.splitlines():
-            fields = [field.strip() for field in line.split("|")]
-            if len(fields) == 3 and fields[1] not in seen.get(fields[0], []):
-                seen.setdefault(fields[0], []).append(fields[1])
-        return seen
+        lines = ([field.strip() for field in line.split("|")] for line in text.splitlines())
+        return by_name((fields[0], fields[1]) for fields in lines if len(fields) == 3)
 
     def configured(self, names: t.Sequence[str]) -> dict[str, list[str]]:
         # Without a cache on disk, which apt would write anew where it is older than the lists.
@@ -291,12 +296,8 @@ class Dnf(Manager):
     free = ("--disableexcludes=all", "--disableplugin=versionlock")
 
     def listed(self, text: str) -> dict[str, list[str]]:
-        seen: dict[str, list[str]] = {}
-        for line in text.splitlines():
-            name, dummy, version = line.strip().partition(" ")
-            if version and version not in seen.get(name, []):
-                seen.setdefault(name, []).append(version)
-        return seen
+        parts = (line.strip().partition(" ") for line in text.splitlines())
+        return by_name((name, version) for name, dummy, version in parts if version)
 
     def query(self, names: t.Sequence[str], *options: str) -> str:
         form = "--queryformat=%{name} %{version}-%{release}\n"

@@ -21,6 +21,7 @@ extends_documentation_fragment:
   - mixedversion.kubernetes._attributes.writer
   - mixedversion.kubernetes._attributes.node
   - mixedversion.kubernetes._run
+  - mixedversion.kubernetes._packages
 attributes:
   diff_mode:
     support: full
@@ -39,20 +40,6 @@ options:
     elements: str
     choices: [kubeadm, kubelet, kubectl]
     required: true
-  version:
-    description: Kubernetes' version, from which the exact one of each package is found, such as C(1.37.2-1.1).
-    type: str
-    required: true
-  repository:
-    description:
-      - URL of the repository to look in where the node has none configured with this version, in the layout of
-        pkgs.k8s.io. Empty means C(https://pkgs.k8s.io/core:/stable:/vMINOR/) with C(deb/) or C(rpm/).
-    type: str
-    default: ""
-  key:
-    description: The armored public key that it is signed by. Empty means the one that lies in it, read by https.
-    type: str
-    default: ""
   kubeadm:
     description: With O(state=fetched), where the target's kubeadm is put as a program beside the one in use.
     type: path
@@ -95,8 +82,7 @@ def fetch(module: AnsibleModule, manager: _packages.Manager, offer: _packages.Of
     """Configure the repository if it is a new one, and have the packages at hand."""
     diffs = []
     if offer.repository:
-        key = manager.read_key(offer.repository, module.params["key"])
-        for path, text in manager.files(offer.repository, key).items():
+        for path, text in manager.files(offer.repository, offer.key).items():
             before = _node.read(path)
             if before != text:
                 diffs.append({"before": before, "after": text, "before_header": path, "after_header": path})

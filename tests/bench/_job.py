@@ -10,12 +10,11 @@ upgrades it is put back to that state: data, manifests and programs.
 from __future__ import annotations
 
 import pathlib
-import resource
 import statistics
 import subprocess
-import time
 import typing as t
 
+from _clock import Spent, clocked
 from _common import ROOT, Results
 from _faults import at_target
 from _faults_meter import step_etcd
@@ -56,26 +55,21 @@ PHASES: list[dict[str, float]] = []
 WAYS: dict[str, t.Callable[[Lab, pathlib.Path], None]] = {"by_hand": by_hand, "plain": plain, "ours": ours}
 
 
-def measured(lab: Lab, way: str, number: int) -> tuple[float, float]:
-    """Seconds, and CPU seconds on the controller. The nodes are containers, no children of this process."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    begun = time.monotonic()
-    WAYS[way](lab, log_of(f"bench-{way}-{number}"))
-    seconds = time.monotonic() - begun
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+def measured(lab: Lab, way: str, number: int) -> Spent:
+    with clocked() as spent:
+        WAYS[way](lab, log_of(f"bench-{way}-{number}"))
     moved = at_target(lab)
     if moved != list(lab.hosts):
         raise NotAsWanted(f"{way}: at the target are {', '.join(moved) or 'none'}, expected all")
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    say(f"{way}: {seconds:.0f} s, {cpu:.0f} CPU seconds on the controller")
-    return seconds, cpu
+    say(f"{way}: {spent.seconds:.0f} s, {spent.cpu:.0f} CPU seconds on the controller")
+    return spent
 
 
-def told(results: Results, took: t.Mapping[str, t.Sequence[tuple[float, float]]]) -> None:
+def told(results: Results, took: t.Mapping[str, t.Sequence[Spent]]) -> None:
     for way, values in took.items():
         if values:
-            results.figure(f"job/{way}/seconds", statistics.median(seconds for seconds, dummy in values))
-            results.figure(f"job/{way}/controller_cpu_seconds", statistics.median(cpu for dummy, cpu in values))
+            results.figure(f"job/{way}/seconds", statistics.median(one.seconds for one in values))
+            results.figure(f"job/{way}/controller_cpu_seconds", statistics.median(one.cpu for one in values))
 
 
 def turned(ways: list[str], by: int) -> list[str]:
@@ -84,7 +78,7 @@ def turned(ways: list[str], by: int) -> list[str]:
 
 
 def run(results: Results, pairs: int) -> None:
-    took: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}
+    took: dict[str, list[Spent]] = {way: [] for way in WAYS}
     with lab_of("bench-job", 3, driver="kubeadm") as lab:
         step_etcd(lab)
         lab.keep()
@@ -100,7 +94,7 @@ def run(results: Results, pairs: int) -> None:
             f"job/ours/{name.replace(' ', '_')}", statistics.median(spent.get(name, 0.0) for spent in PHASES)
         )
     for other in ("by_hand", "plain"):
-        ratios = [mine[0] / theirs[0] for mine, theirs in zip(took["ours"], took[other])]
+        ratios = [mine.seconds / theirs.seconds for mine, theirs in zip(took["ours"], took[other])]
         results.figure(f"job/ours_to_{other}", statistics.median(ratios))
         results.figure(f"job/ours_to_{other}/least", min(ratios))
         results.figure(f"job/ours_to_{other}/most", max(ratios))

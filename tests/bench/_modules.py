@@ -10,16 +10,15 @@ Ansible's own, `ping`, is what the others are held against.
 
 from __future__ import annotations
 
-import os
 import pathlib
 import re
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import typing as t
 
+from _clock import Spent, clocked
 from _common import ROOT, Results
 from _lab import NotAsWanted, say
 from ansible import __version__
@@ -54,16 +53,13 @@ def packed(names: t.Sequence[str], folder: pathlib.Path) -> dict[str, pathlib.Pa
     return found
 
 
-def started(file: pathlib.Path) -> tuple[float, float]:
-    """Seconds until it has refused, and CPU seconds of it."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    begun = os.times().elapsed
-    done = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, check=False)
-    seconds = os.times().elapsed - begun
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+def started(file: pathlib.Path) -> Spent:
+    """What it takes until it has refused."""
+    with clocked() as spent:
+        done = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, check=False)
     if not re.search(r"Unsupported parameters|missing required arguments", done.stdout):
         raise NotAsWanted(f"{file.name} did not refuse {UNKNOWN}: {(done.stdout + done.stderr)[-300:]}")
-    return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return spent
 
 
 def run(results: Results) -> None:
@@ -75,7 +71,7 @@ def run(results: Results) -> None:
     with tempfile.TemporaryDirectory() as folder:
         files = packed([BASE, *names], pathlib.Path(folder))
         say(f"{len(files)} files, each {TIMES} times")
-        times: dict[str, list[tuple[float, float]]] = {name: [] for name in files}
+        times: dict[str, list[Spent]] = {name: [] for name in files}
         # Round by round: what else the machine does falls upon all alike.
         for dummy in range(TIMES):
             for name, file in files.items():
@@ -84,7 +80,7 @@ def run(results: Results) -> None:
     for name in files:
         short = name.rpartition(".")[2]
         results.figure(f"modules/{short}/kibibytes", sizes[name] / 1024)
-        results.figure(f"modules/{short}/seconds", statistics.median(wall for wall, dummy in times[name]))
-        results.figure(f"modules/{short}/cpu_seconds", statistics.median(cpu for dummy, cpu in times[name]))
-    slowest = max(names, key=lambda name: statistics.median(cpu for dummy, cpu in times[name]))
+        results.figure(f"modules/{short}/seconds", statistics.median(one.seconds for one in times[name]))
+        results.figure(f"modules/{short}/cpu_seconds", statistics.median(one.cpu for one in times[name]))
+    slowest = max(names, key=lambda name: statistics.median(one.cpu for one in times[name]))
     results.case("modules", f"{len(names)} started", f"{len(names)} started, the slowest is {slowest}", True)

@@ -17,7 +17,6 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import resource
 import shlex
 import statistics
 import subprocess
@@ -27,6 +26,7 @@ import typing as t
 import zipfile
 
 import yaml
+from _clock import clocked
 from _common import ROOT, Results
 from _lab import Lab, NotAsWanted, lab_of, log_of, say
 
@@ -111,9 +111,8 @@ def measured(lab: Lab, way: str, number: int) -> dict[str, float]:
     began, started = time.time(), []
     timer = threading.Timer(AWAY, lambda: (lab.sh(away, "systemctl start kube-apiserver"), started.append(time.time())))
     timer.start()
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     paths = f"{BENCH / 'collections'}:{os.environ['ANSIBLE_COLLECTIONS_PATH']}"
-    with log_of(f"bench-peers-{way}-{number}").open("w") as out:
+    with log_of(f"bench-peers-{way}-{number}").open("w") as out, clocked() as spent:
         done = subprocess.run(
             words,
             cwd=ROOT,
@@ -124,17 +123,15 @@ def measured(lab: Lab, way: str, number: int) -> dict[str, float]:
             check=False,
         )
     ended = time.time()
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     timer.join()
     if done.returncode or not started or ended < started[0]:
         raise NotAsWanted(f"{way} ended with {done.returncode}: {shlex.join(words)[:200]}")
     requests = sum(
-        event["user"]["username"] == "kubernetes-admin" and event.get("userAgent", "") not in ("", "bench")
+        event["user"]["username"] == "kubernetes-admin" and bool(event.get("userAgent"))
         for host in lab.hosts
         for event in lab.audit(host, began)
     )
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    found = {"seconds_after_start": ended - started[0], "cpu_seconds": cpu, "requests": float(requests)}
+    found = {"seconds_after_start": ended - started[0], "cpu_seconds": spent.cpu, "requests": float(requests)}
     say(f"{way}: " + ", ".join(f"{value:.1f} {key}" for key, value in found.items()))
     lab.settle()
     return found

@@ -144,10 +144,10 @@ def killed_then_rollback(lab: Lab) -> Outcome:
     back = lab.play("rollback")
     again = lab.play("rollback")
     whole = whole_at(lab, lab.old) and len(set(etcd_versions(lab).values())) == 1 and canary_kept(lab)
-    nothing = again.code == 0 and "nothing to roll back" in again.output and changed(again) == 0
+    nothing = again.code == 0 and "nothing to roll back" in again.output and again.changed == 0
     words = (
         f"{node} was left with etcd {half[0]}, server {half[1] or 'away'}; dry run {dry.code}, changed nothing: "
-        f"{same}; rollback {back.code} in {back.seconds:.0f} s; once more: changed {changed(again)}"
+        f"{same}; rollback {back.code} in {back.seconds:.0f} s; once more: changed {again.changed}"
     )
     passed = run.code != 0 and dry.code == 0 and same and back.code == 0 and whole and nothing
     return Outcome(words, passed)
@@ -157,10 +157,6 @@ def settle_steps(lab: Lab, node: str) -> None:
     """A step outlives its controller."""
     units = "systemctl list-units --plain --no-legend --state=active,activating 'mixedversion-*'"
     until("no step at work", lambda: not lab.sh(node, units).strip(), timeout=400, interval=1)
-
-
-def changed(run: Run) -> int:
-    return sum(int(word.partition("=")[2]) for word in run.output.split() if word.startswith("changed="))
 
 
 def refused(lab: Lab) -> Outcome:
@@ -179,7 +175,7 @@ def refused(lab: Lab) -> Outcome:
         f"{last} was kept: {killed.code != 0}; rollback ended with {back.code}: {back.stopped_by[:200]}; "
         f"untouched: {same}"
     )
-    passed = run.code == 0 and back.code != 0 and said and same and changed(back) == 0
+    passed = run.code == 0 and back.code != 0 and said and same and back.changed == 0
     return Outcome(words, passed)
 
 

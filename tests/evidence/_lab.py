@@ -96,6 +96,11 @@ class Run:
         return [gate for gate in self.report.get("gates", []) if gate["id"] == id_]
 
     @property
+    def changed(self) -> int:
+        """How many tasks changed something, on all hosts."""
+        return sum(int(number) for number in re.findall(r"changed=(\d+)", self.output))
+
+    @property
     def stopped_by(self) -> str:
         bad = [
             gate
