@@ -70,7 +70,7 @@ class Case:
         named = not self.words or any(word in said for word in self.words)
         stopped = run.code != 0 if self.words else run.code == 0
         happened = (
-            f"{what[0] if what else 'never begun'}; exit code {run.code}: {run.stopped_by[:160] or 'coped'};"
+            f"{what[0] if what else 'never begun'}; exit code {run.code}: {run.stopped_by[:300] or 'coped'};"
             f" moved by then: {', '.join(moved) or 'none'}{resumes(run)}"
         )
         return Outcome(happened, bool(what) and stopped and named and (not self.words or len(moved) <= self.moved))

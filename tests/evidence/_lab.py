@@ -108,7 +108,7 @@ class Run:
             if gate["severity"] == "blocking" and gate["verdict"] in ("failed", "unproven")
         ]
         if bad:
-            return f"{bad[-1]['id']} {bad[-1]['verdict']}: {bad[-1]['observed'][:160]}"
+            return f"{bad[-1]['id']} {bad[-1]['verdict']}: {bad[-1]['observed'][:400]}"
         words = re.findall(r"fatal: .*?\"msg\": \"(.{0,200})", self.output)
         return words[0] if words else ""
 
