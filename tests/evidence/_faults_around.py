@@ -26,9 +26,10 @@ from _lab import PKI, Lab, until
 if t.TYPE_CHECKING:
     from _common import At
 
-#: What the playbook prints as a phase of the next node begins, and of the one after it; the order settles which.
-STEP = "({next}/3) · driver step]"
-GATES = "({next}/3) · gates]"
+#: What the playbook prints as a phase begins of the next node that is not at the target, wherever it stands in the
+#: order, and of the one after it, where nodes before both are at the target already.
+STEP = "/3) · driver step]"
+GATES = "/3) · gates]"
 STEP_AFTER = "({after}/3) · driver step]"
 #: Shorter than the default: what does not hold here does not hold later either.
 SOON = {"control_plane_gate_timeout": 30}
@@ -53,7 +54,7 @@ class Case:
     def __call__(self, lab: Lab) -> Outcome:
         what: list[str] = []
         before = at_target(lab)
-        moment = self.at.format(next=len(before) + 1, after=len(before) + 2)
+        moment = self.at.format(after=len(before) + 2)
         with contextlib.ExitStack() as stack:
 
             def begin(dummy_process: object = None) -> None:
@@ -322,7 +323,7 @@ def rejecting(lab: Lab) -> t.Iterator[str]:
             "kind": "FlowSchema",
             "metadata": {"name": "evidence-none"},
             "spec": {
-                "matchingPrecedence": 1,
+                "matchingPrecedence": 2,
                 "priorityLevelConfiguration": {"name": "evidence-none"},
                 "rules": [
                     {
