@@ -56,15 +56,19 @@ def why(run: Run) -> str:
     return " ".join(dict.fromkeys(found))[:300] or run.stopped_by
 
 
-def put_back_by_itself(lab: Lab, broken: t.Callable[[str], t.ContextManager[t.Sequence[str]]]) -> Outcome:
-    """An upgrade whose first step fails puts that node back and ends."""
+def put_back_by_itself(
+    lab: Lab, broken: t.Callable[[str], t.ContextManager[t.Sequence[str]]], reached: str = ""
+) -> Outcome:
+    """An upgrade whose first step fails puts that node back and ends; *reached* is what the step told before."""
     node = first_node(lab)
     with broken(node) as arguments:
         run = lab.play("upgrade", *arguments)
         members = etcd_versions(lab)
         back = run.code != 0 and f"{node} {BACK}" in run.output and whole_at(lab, lab.old)
         back = back and len(set(members.values())) == 1 and not kept(lab, node) and canary_kept(lab)
-    return Outcome(f"{node} in {run.seconds:.0f} s: {why(run)}; then etcd {members}", back)
+    far = reached in run.output
+    words = f"{why(run)}; then etcd {members}" + ("" if far else f"; never came to '{reached}'")
+    return Outcome(f"{node} in {run.seconds:.0f} s: {words}", back and far)
 
 
 def kept(lab: Lab, host: str) -> bool:
@@ -181,8 +185,14 @@ def refused(lab: Lab) -> Outcome:
 
 # With kubeadm
 
-#: What kubeadm waits for a static pod's new hash, five minutes by itself, and here one: the same path in less time.
-SHORT = {"control_plane_kubeadm_upgrade_configuration": {"timeouts": {"upgradeManifests": "1m0s"}}}
+def waiting(minutes: int) -> dict[str, t.Any]:
+    """What kubeadm waits for a static pod's new hash, five minutes by itself: the same path in less time.
+
+    etcd alone takes more than one.
+    """
+    return {"control_plane_kubeadm_upgrade_configuration": {"timeouts": {"upgradeManifests": f"{minutes}m0s"}}}
+
+
 PATCHES = "/root/kubeadm-patches"
 OUTPUT = "/var/lib/mixedversion-kubernetes/steps/kubeadm-upgrade/output"
 MANIFESTS = "/etc/kubernetes/manifests"
@@ -195,7 +205,7 @@ def patch_with_bad_flag(lab: Lab) -> t.Iterator[list[str]]:
     for host in lab.hosts:
         lab.sh(host, f"mkdir -p {PATCHES}; cat >{PATCHES}/kube-apiserver0+json.json", stdin=patch)
     try:
-        yield ["-e", json.dumps({**SHORT, "control_plane_kubeadm_patches": PATCHES}), "-e", ACCEPTS]
+        yield ["-e", json.dumps({**waiting(3), "control_plane_kubeadm_patches": PATCHES}), "-e", ACCEPTS]
     finally:
         for host in lab.hosts:
             lab.sh(host, f"rm -rf {PATCHES}")
@@ -223,13 +233,14 @@ def kubelet_stopped(lab: Lab, node: str) -> t.Iterator[list[str]]:
     stopper = OnNode(lab, node, f"grep -qs 'Preparing for .etcd. upgrade' {OUTPUT}", "systemctl stop kubelet")
     stopper.start()
     try:
-        yield ["-e", json.dumps(SHORT)]
+        yield ["-e", json.dumps(waiting(1))]
     finally:
         lab.sh(node, "systemctl start kubelet")
 
 
 def crash_looping(lab: Lab) -> Outcome:
-    return put_back_by_itself(lab, lambda dummy: patch_with_bad_flag(lab))
+    manifest = f'Moving new manifest to "{MANIFESTS}/kube-apiserver.yaml"'
+    return put_back_by_itself(lab, lambda dummy: patch_with_bad_flag(lab), manifest)
 
 
 def hash_never_changes(lab: Lab) -> Outcome:
