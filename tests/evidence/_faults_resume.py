@@ -18,7 +18,7 @@ import typing as t
 
 import yaml
 from _common import ROOT, events
-from _faults import Fault, Outcome, at_target
+from _faults import Fault, Outcome
 from _lab import Lab, Run, log_of, say, until
 
 #: What the playbook prints as it comes to a phase, in the order in which it does; the run is killed there.

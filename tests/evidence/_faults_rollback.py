@@ -185,6 +185,7 @@ def refused(lab: Lab) -> Outcome:
 
 # With kubeadm
 
+
 def waiting(minutes: int) -> dict[str, t.Any]:
     """What kubeadm waits for a static pod's new hash, five minutes by itself: the same path in less time.
 
