@@ -185,6 +185,35 @@ def test_a_limit_says_whose_step_is_done_and_not_who_is_asked(resolve):
     assert [node["name"] for node in found.report["nodes"]] == ["alpha", "beta", "gamma"]
 
 
+@pytest.mark.parametrize(
+    ("limit", "members"),
+    [("north", ["north-1", "north-2", "north-3"]), ("north_plane", ["north-1", "north-2", "north-3"]), ("south", ["south-1"])],
+)
+def test_of_many_clusters_a_limit_says_which(resolve, limit, members):
+    found = resolve("fleet/hosts.yml", f"--limit={limit}", control_plane_playbook="verify")
+    assert found.code == 0, found.output
+    assert found.taken == members
+    assert sorted(found.inventory) == members
+    assert found.report["cluster"]["name"] == f"{limit.removesuffix('_plane')}_plane"
+
+
+@pytest.mark.parametrize("arguments", [[], ["--limit=north,south"]], ids=["no limit", "a limit with two"])
+def test_many_clusters_are_never_taken_for_one(resolve, arguments):
+    found = resolve("fleet/hosts.yml", *arguments)
+    assert found.code != 0
+    assert "group is north_plane and south_plane. Expected one group" in found.output
+    assert "--limit with the one cluster" in found.output
+    assert found.asked == {}
+
+
+def test_a_group_that_only_a_host_outside_the_limit_names_counts_too(resolve, tmp_path):
+    hosts = tmp_path / "hosts.ini"
+    hosts.write_text("[planes]\na control_plane_group=planes\nb\n")
+    found = resolve(str(hosts), "--limit=b")
+    assert found.code == 0, found.output
+    assert (found.taken, sorted(found.inventory)) == (["b"], ["a", "b"])
+
+
 def test_a_limit_without_a_member_is_refused(resolve):
     found = resolve("kubespray-yaml/hosts.yaml", "--limit=delta")
     assert found.code != 0
