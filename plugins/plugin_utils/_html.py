@@ -42,6 +42,7 @@ _LOOKS = {
     "succeeded": Look("good", "✓"),
     "failed": Look("bad", "✕"),
     "unproven": Look("bad", "?"),
+    "no_report": Look("bad", "?"),
     "interrupted": Look("bad", "✕"),
     "stopped": Look("warn", "!"),
     "accepted": Look("warn", "!"),
@@ -53,8 +54,8 @@ _TONES = ("bad", "warn", "good", "plain")
 _LEAST = 0.6
 
 
-def render(report: t.Mapping[str, t.Any]) -> str:
-    """The whole report as one HTML document."""
+def page(template: str, **variables: t.Any) -> str:
+    """One HTML document from a template of this folder."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(os.path.dirname(os.path.abspath(__file__))),
         trim_blocks=True,
@@ -62,9 +63,15 @@ def render(report: t.Mapping[str, t.Any]) -> str:
         autoescape=True,
     )
     environment.filters.update(duration=duration, when=when, look=look, breakable=_breakable, hash=_hash)
+    return f"{environment.get_template(template).render(**variables)}\n"
+
+
+def render(report: t.Mapping[str, t.Any]) -> str:
+    """The whole report as one HTML document."""
     gates = report["gates"]
     picture = _availability_svg.render(report) if report["availability"] else ""
-    page = environment.get_template(_TEMPLATE).render(
+    return page(
+        _TEMPLATE,
         **report,
         seconds=_availability.took(report["run"]),
         broken=_verdicts.broken(gates),
@@ -91,7 +98,6 @@ def render(report: t.Mapping[str, t.Any]) -> str:
         # Made by another template that escapes what it is given.
         picture=markupsafe.Markup(picture),
     )
-    return f"{page}\n"
 
 
 def look(verdict: str) -> Look:

@@ -224,7 +224,6 @@ def start(report_directory: str, event: Event) -> Run:
     A roll-back has no target of its own, and one that succeeded leaves the upgrade before it as unfinished as it was.
     """
     os.makedirs(report_directory, mode=0o755, exist_ok=True)
-    latest = os.path.join(report_directory, "latest")
     resumes = None
     for previous in runs(report_directory):
         try:
@@ -248,10 +247,16 @@ def start(report_directory: str, event: Event) -> Run:
     current = Run(directory)
     begun = {"event": "run_started", "resumes": resumes, "pid": os.getppid(), "host": socket.gethostname(), **event}
     current.append({**begun, "process": _process(begun["pid"])})
-    link = os.path.join(report_directory, f".latest.{current.id}")
-    os.symlink(current.id, link)
-    os.replace(link, latest)
+    point_latest(directory)
     return current
+
+
+def point_latest(directory: str) -> None:
+    """Have ``latest`` beside a folder lead to it, replaced atomically."""
+    parent, name = os.path.split(os.path.normpath(directory))
+    link = os.path.join(parent, f".latest.{name}")
+    os.symlink(name, link)
+    os.replace(link, os.path.join(parent, "latest"))
 
 
 def follows(playbook: str, former: str) -> bool:

@@ -14,7 +14,7 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 COLLECTION = "mixedversion.kubernetes"
 # These work on the controller alone: they take neither a kubeconfig nor a node, so no group's defaults would fit.
-CONTROLLER_ONLY = {"plan", "report"}
+CONTROLLER_ONLY = {"fleet_report", "fleet_run", "plan", "report"}
 FRAGMENT = f"{COLLECTION}._attributes"
 
 

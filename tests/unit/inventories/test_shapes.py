@@ -16,8 +16,6 @@ import pytest
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parents[2]
-#: What would go to a node or a server.
-STUBS = ("node_info", "etcd_info", "proxy_info")
 FAILING_SUDO = "#!/bin/sh\necho 'sudo was called on the controller' >&2\nexit 77\n"
 
 
@@ -34,23 +32,6 @@ class Outcome:
     @property
     def inventory(self) -> dict[str, dict[str, t.Any]]:
         return {item["name"]: item for item in self.asked["inventory"]}
-
-
-@pytest.fixture(scope="session")
-def collections(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """The collection as it is, with stubs where it would leave the controller."""
-    place = tmp_path_factory.mktemp("collections")
-    own = place / "ansible_collections" / "mixedversion" / "kubernetes"
-    (own / "plugins" / "action").mkdir(parents=True)
-    for name in ("galaxy.yml", "meta", "playbooks", "roles"):
-        (own / name).symlink_to(ROOT / name)
-    for path in (ROOT / "plugins").iterdir():
-        if path.name != "action":
-            (own / "plugins" / path.name).symlink_to(path)
-    for path in (ROOT / "plugins" / "action").glob("*.py"):
-        stub = HERE / "stubs" / path.name
-        (own / "plugins" / "action" / path.name).symlink_to(stub if path.stem in STUBS else path)
-    return place
 
 
 @pytest.fixture
@@ -187,7 +168,11 @@ def test_a_limit_says_whose_step_is_done_and_not_who_is_asked(resolve):
 
 @pytest.mark.parametrize(
     ("limit", "members"),
-    [("north", ["north-1", "north-2", "north-3"]), ("north_plane", ["north-1", "north-2", "north-3"]), ("south", ["south-1"])],
+    [
+        ("north", ["north-1", "north-2", "north-3"]),
+        ("north_plane", ["north-1", "north-2", "north-3"]),
+        ("south", ["south-1"]),
+    ],
 )
 def test_of_many_clusters_a_limit_says_which(resolve, limit, members):
     found = resolve("fleet/hosts.yml", f"--limit={limit}", control_plane_playbook="verify")

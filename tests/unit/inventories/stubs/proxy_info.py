@@ -23,7 +23,11 @@ class ActionModule(ActionBase):
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         super().run(tmp, task_vars)
         variables = task_vars or {}
-        inventory = self._task.args["inventory"]
+        # Once it is known who is who, only the servers are asked.
+        inventory = self._task.args.get("inventory") or [
+            {"name": server["name"], "hostname": f"node-of-{server['name']}", "address": server["address"]}
+            for server in self._task.args["servers"]
+        ]
         now = datetime.datetime.now(datetime.timezone.utc)
         leases = [
             _leases.Lease(_leases.server_id(item["hostname"]), item["hostname"], "holder", "", now)
@@ -31,7 +35,8 @@ class ActionModule(ActionBase):
         ]
         hosts, troubles = proxy_info.match(inventory, leases)
         asked = {"from": self._task.delegate_to, "user": self._play_context.remote_user, "inventory": inventory}
-        pathlib.Path(variables["stub_asked"]).write_text(json.dumps({**asked, "troubles": troubles}))
+        if "stub_asked" in variables:
+            pathlib.Path(variables["stub_asked"]).write_text(json.dumps({**asked, "troubles": troubles}))
         version = variables.get("stub_version", "v1.36.4")
         proxies = [
             {
@@ -39,6 +44,7 @@ class ActionModule(ActionBase):
                 "hostname": host.hostname,
                 "address": host.address,
                 "lease": host.lease.name if host.lease else "",
+                "lease_address": host.address,
                 "holder": "holder",
                 "version": version,
                 "emulated_version": "1.36",

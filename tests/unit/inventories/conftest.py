@@ -1,0 +1,33 @@
+# SPDX-FileCopyrightText: The mixedversion.kubernetes authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the tests that go through inventories share."""
+
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+
+HERE = pathlib.Path(__file__).parent
+ROOT = HERE.parents[2]
+#: What would go to a node or a server.
+STUBS = {name: HERE / "stubs" / f"{name}.py" for name in ("node_info", "etcd_info", "proxy_info")}
+#: The gates of verify, which here all hold.
+GATES = ("peer_info", "refresh_peers", "wait_for_convergence", "probe_requests", "wait_for_leases")
+STUBS |= dict.fromkeys(GATES, HERE / "stubs" / "holds.py")
+
+
+@pytest.fixture(scope="session")
+def collections(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """The collection as it is, with stubs where it would leave the controller."""
+    place = tmp_path_factory.mktemp("collections")
+    own = place / "ansible_collections" / "mixedversion" / "kubernetes"
+    (own / "plugins" / "action").mkdir(parents=True)
+    for name in ("galaxy.yml", "meta", "playbooks", "roles"):
+        (own / name).symlink_to(ROOT / name)
+    for path in (ROOT / "plugins").iterdir():
+        if path.name != "action":
+            (own / "plugins" / path.name).symlink_to(path)
+    for path in (ROOT / "plugins" / "action").glob("*.py"):
+        (own / "plugins" / "action" / path.name).symlink_to(STUBS.get(path.stem, path))
+    return place
