@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: The mixedversion.kubernetes authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Three clusters of one inventory: each verified by a worker of ansible-runner, and all by the playbook; one page each time.
+"""Three clusters of one inventory: each verified by a worker of ansible-runner, and all by the playbook fleet.
 
-The workers are processes of this machine, each with a folder and a home of its own; the way to them is a pipe instead of
-the page's SSH.
+The workers are processes of this machine, each with a folder and a home of its own; the way to them is a pipe instead
+of the page's SSH.
 """
 
 from __future__ import annotations
