@@ -60,7 +60,7 @@ def page(template: str, **variables: t.Any) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(os.path.dirname(os.path.abspath(__file__))),
         # Each task is a process of its own, and a report is written many times: compiled once, in Ansible's own folder.
-        bytecode_cache=jinja2.FileSystemBytecodeCache(constants.DEFAULT_LOCAL_TMP),
+        bytecode_cache=jinja2.FileSystemBytecodeCache(constants.DEFAULT_LOCAL_TMP),  # type: ignore[attr-defined]
         trim_blocks=True,
         lstrip_blocks=True,
         autoescape=True,
