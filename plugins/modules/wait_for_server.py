@@ -70,6 +70,11 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _api, _gate, _leases, _proxy, _version
 
+#: Where a server answers and its Lease does not follow: it is the old process, or the new one can't write.
+_NOT_WRITTEN = (
+    "Where the process is new, something refuses what it writes: see its admission webhooks and policies, and etcd. "
+)
+
 
 def look(server: _api.Server, params: t.Mapping[str, t.Any]) -> _gate.Sample:
     """One look at the server. The order is that in which a starting server gets there."""
@@ -84,12 +89,13 @@ def look(server: _api.Server, params: t.Mapping[str, t.Any]) -> _gate.Sample:
         if error.status in (401, 403):
             return _gate.Sample(False, f"{error.path} answers {error.status} ({error.words})")
         if error.status == 404:
-            return _gate.Sample(False, "ready, its Lease is not written yet")
+            return _gate.Sample(False, "ready, its Lease is not written yet", data=_NOT_WRITTEN)
         return _gate.Sample(False, "no answer" if error.status == 0 else f"{error.path} answers {error.status}")
     if params["version"] and _version.parse(version) != _version.parse(params["version"]):
         return _gate.Sample(False, f"ready as {version}")
     if params["previous_holder"] and lease.holder == params["previous_holder"]:
-        return _gate.Sample(False, f"ready as {version}, but still the old process (holder {lease.holder})")
+        words = f"ready as {version}, but its Lease is still the old process's (holder {lease.holder})"
+        return _gate.Sample(False, words, data=_NOT_WRITTEN)
     hook = _proxy.hooks(ready.body.decode(errors="replace")).get(_proxy.HOOK) == "ok"
     if params["proxy"] is not None and hook != params["proxy"]:
         return _gate.Sample(False, f"ready as {version}, the proxy's hook is {'there' if hook else 'missing'}")
@@ -125,6 +131,7 @@ def main() -> t.NoReturn:
     waited = _gate.wait(lambda: look(server, params), params)
     if waited.pending:
         module.exit_json(**_gate.pending(waited))
+    holder, hint = (waited.sample.data, "") if waited.sample.passed else ("", waited.sample.data or "")
     expected = (params["version"] or "ready") + (", a process started by this run" if params["previous_holder"] else "")
     gate = _gate.Gate(
         id="server_is_target",
@@ -132,12 +139,12 @@ def main() -> t.NoReturn:
         verdict=_gate.FAILED if waited.timed_out else _gate.PASSED,
         observed=waited.sample.progress,
         expected=expected,
-        next_action=f"Read the server's log on {params['server']} (crictl logs or journalctl), mend it and start "
+        next_action=f"{hint}Read the server's log on {params['server']} (crictl logs or journalctl), mend it and start "
         "the playbook again; it goes on with this node.",
         elapsed_seconds=waited.elapsed_seconds,
         samples=waited.samples,
     )
-    module.exit_json(changed=False, gates=[gate.dump()], holder=waited.sample.data or "")
+    module.exit_json(changed=False, gates=[gate.dump()], holder=holder)
 
 
 if __name__ == "__main__":

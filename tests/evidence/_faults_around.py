@@ -66,8 +66,9 @@ class Case:
             run = lab.play("upgrade", "-e", json.dumps({**SOON, **self.variables(lab)}), at=at)
             moved = [host for host in at_target(lab) if host not in before]
         until("every member is well again", lambda: _members.well(lab), timeout=120, interval=1)
-        # Its last words: of etcd and of its peers it speaks all the way.
-        said = " ".join([run.stopped_by, *run.output.splitlines()[-25:]])
+        # Its last words, and what its gates say to do: of etcd and of its peers it speaks all the way.
+        advice = [gate["next_action"] for gate in run.report.get("gates", []) if gate["verdict"] == "failed"]
+        said = " ".join([run.stopped_by, *advice, *run.output.splitlines()[-25:]])
         named = not self.words or any(word in said for word in self.words)
         stopped = run.code != 0 if self.words else run.code == 0
         happened = (

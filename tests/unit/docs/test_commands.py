@@ -88,7 +88,8 @@ def test_a_playbook_is_there_and_played(command):
     assert (ROOT / "playbooks" / f"{name}.yml").is_file()
     text = (ROOT / WHERE["playbooks"][name]).read_text(encoding="utf-8")
     played = rf"""\bplay(book)?\(\s*"{name}"|import_playbook: mixedversion\.kubernetes\.{name}$"""
-    assert re.search(rf"""{played}|"mixedversion\.kubernetes\.{name}",$""", text, re.M)
+    line = rf'"ansible-playbook mixedversion\.kubernetes\.{name} '
+    assert re.search(rf"""{played}|{line}|"mixedversion\.kubernetes\.{name}",$""", text, re.M)
 
 
 @pytest.mark.parametrize("command", PLAYED, ids=str)
