@@ -309,7 +309,8 @@ def another_s_lock(case: Case) -> None:
     run = lab.play("upgrade", "--extra-vars=control_plane_stop_after=2", at={"/3) · gates]": lose})
     moved = case.moved()
     case.refused(run, "Gate lock failed", f"this run lost it: run {other}")
-    case.see(f"at the target as it stopped: {', '.join(moved)}", len(moved) == 1)
+    # None where the node whose gates these are had its step in a run before.
+    case.see(f"moved as it stopped: {', '.join(moved) or 'none'}", len(moved) <= 1)
     case.see(f"the lock is still {holder(lab)}'s", holder(lab) == other)
     lab.kubectl("replace -f -", stdin=lease(other, 3600))
 
