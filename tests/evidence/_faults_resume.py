@@ -451,7 +451,7 @@ CASES = (
     Fault("controller/read-only folders", fault(read_only), fresh=True),
     Fault("controller/out of time", fault(out_of_time), most=2),
     Fault("lock/another controller's", fault(another_s_lock), most=1),
-    Fault("lock/API away for a moment", fault(api_away), most=2),
+    Fault("lock/API away for a moment", fault(api_away), most=2, serves=False),
     Fault("node/SSH cut in the step", fault(ssh_lost), most=2),
     Fault("lock/two controllers at once", fault(two_at_once), fresh=True),
     Fault("node/SSH away for a minute", fault(ssh_away), most=2),
