@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.mixedversion.kubernetes.plugins.action.report import collection_version
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _run
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils._gate_action import GateAction
 
@@ -15,4 +14,4 @@ class ActionModule(GateAction):
     """Journal and verdicts, as for every module."""
 
     def before(self, arguments: dict[str, t.Any], run: _run.Run | None, task_vars: dict[str, t.Any]) -> None:
-        arguments["collection"] = collection_version()
+        arguments["collection"] = _run.collection_version()

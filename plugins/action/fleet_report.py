@@ -9,11 +9,10 @@ import os
 import typing as t
 
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
 
-from ansible_collections.mixedversion.kubernetes.plugins.action.report import collection_version
 from ansible_collections.mixedversion.kubernetes.plugins.modules.fleet_report import ARGUMENT_SPEC
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _fleet, _run
+from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils._controller_action import ControllerAction
 
 
 def words(cluster: _fleet.Fleet) -> str:
@@ -25,16 +24,12 @@ def words(cluster: _fleet.Fleet) -> str:
     return f"  {cluster['name']}: {cluster['result']}{where}" + (f": {said}" if said else "")
 
 
-class ActionModule(ActionBase):
-    """Everything happens here; there is no module to start."""
-
-    _supports_check_mode = True
-    _supports_async = False
-    _requires_connection = False
+class ActionModule(ControllerAction):
+    """Gathers, writes, and fails where a cluster did not succeed."""
 
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         super().run(tmp, task_vars)
-        arguments: dict[str, t.Any] = self.validate_argument_spec(ARGUMENT_SPEC)[1]  # type: ignore[no-untyped-call]
+        arguments = self.arguments(ARGUMENT_SPEC)
         directory = os.path.abspath(arguments["directory"])
         try:
             clusters = _fleet.gather(directory, arguments["clusters"])
@@ -42,7 +37,7 @@ class ActionModule(ActionBase):
                 raise AnsibleActionFail(
                     f"{directory} holds no folder, expected one per cluster. Name the one with the runs in it."
                 )
-            fleet = _fleet.build(clusters, collection_version())
+            fleet = _fleet.build(clusters, _run.collection_version())
             texts = {
                 "fleet.json": json.dumps(fleet, indent=2) + "\n",
                 "fleet.md": _fleet.markdown(fleet),

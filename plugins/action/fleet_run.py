@@ -13,10 +13,10 @@ import typing as t
 
 from ansible import context
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
 
 from ansible_collections.mixedversion.kubernetes.plugins.modules.fleet_run import ARGUMENT_SPEC
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _fleet
+from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils._controller_action import ControllerAction
 
 #: What the command line had, by ansible-playbook's own names, goes on to each cluster's.
 _EACH = {
@@ -45,16 +45,12 @@ def passed_on(given: t.Mapping[str, t.Any]) -> list[str]:
     return found + [option for name, option in _FLAGS.items() if given.get(name)]
 
 
-class ActionModule(ActionBase):
-    """Everything happens here; there is no module to start, and no host is reached."""
-
-    _supports_check_mode = True
-    _supports_async = False
-    _requires_connection = False
+class ActionModule(ControllerAction):
+    """Its process is the cluster's playbook."""
 
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         super().run(tmp, task_vars)
-        arguments: dict[str, t.Any] = self.validate_argument_spec(ARGUMENT_SPEC)[1]  # type: ignore[no-untyped-call]
+        arguments = self.arguments(ARGUMENT_SPEC)
         cluster, playbook = arguments["cluster"], arguments["playbook"]
         folder = os.path.join(os.path.abspath(arguments["directory"]), cluster)
         try:

@@ -10,9 +10,7 @@ import re
 import typing as t
 
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
 
-from ansible_collections.mixedversion.kubernetes.plugins.action.report import collection_version
 from ansible_collections.mixedversion.kubernetes.plugins.modules.plan import ARGUMENT_SPEC
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import (
     _plan,
@@ -22,6 +20,7 @@ from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import (
     _run,
     _verdicts,
 )
+from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils._controller_action import ControllerAction
 
 FILES = ("plan.json", "plan.md")
 #: A value of an environment variable, or a user and password in a URL: neither belongs into a plan.
@@ -104,7 +103,7 @@ def make(arguments: t.Mapping[str, t.Any], run: _run.Run) -> _plan.Plan:
     blocked = any(gate["severity"] == "blocking" for gate in found)
     proxied = arguments["proxied"] or {}
     plan.update(
-        made={"run": run.id, "at": _run.now(), "collection": collection_version()},
+        made={"run": run.id, "at": _run.now(), "collection": _run.collection_version()},
         state="blocked" if blocked else "ready" if plan["steps"] else "nothing_to_do",
         obstacles=found,
         estimate=estimate,
@@ -150,16 +149,12 @@ def write(plan: _plan.Plan, directory: str) -> None:
         ) from error
 
 
-class ActionModule(ActionBase):
-    """Everything happens here; there is no module to start."""
-
-    _supports_check_mode = True
-    _supports_async = False
-    _requires_connection = False
+class ActionModule(ControllerAction):
+    """Makes the plan, or reads one that was agreed on."""
 
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         super().run(tmp, task_vars)
-        arguments: dict[str, t.Any] = self.validate_argument_spec(ARGUMENT_SPEC)[1]  # type: ignore[no-untyped-call]
+        arguments = self.arguments(ARGUMENT_SPEC)
         agreed = agreed_plan(arguments) if arguments["file"] else None
         if arguments["state"] == "read":
             return {"changed": False, "hash": (agreed or {}).get("hash", ""), "order": (agreed or {}).get("order", [])}

@@ -4,48 +4,31 @@
 
 from __future__ import annotations
 
-import json
 import os
 import typing as t
 
-import yaml
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
 
 from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _gate
 from ansible_collections.mixedversion.kubernetes.plugins.modules.report import ARGUMENT_SPEC
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _plan_time, _run, _verdicts
+from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils._controller_action import ControllerAction
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils._gate_action import accepted
 
 #: The custom stat of a run that has ended. Artifacts are variables of the next job of a workflow: it is no input here.
 OUTCOME = "control_plane_outcome"
 
 
-def collection_version() -> str:
-    """From the tarball's manifest, or from galaxy.yml in a checkout."""
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    try:
-        with open(os.path.join(root, "MANIFEST.json"), encoding="utf-8") as file:
-            return str(json.load(file)["collection_info"]["version"])
-    except FileNotFoundError:
-        with open(os.path.join(root, "galaxy.yml"), encoding="utf-8") as file:
-            return str(yaml.safe_load(file)["version"])
-
-
 def _change(before: str, after: str) -> str:
     return before if before == after else f"{before} -> {after}"
 
 
-class ActionModule(ActionBase):
-    """Everything happens here; there is no module to start."""
-
-    _supports_check_mode = True
-    _supports_async = False
-    _requires_connection = False
+class ActionModule(ControllerAction):
+    """Keeps the journal; each call writes the report anew."""
 
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         super().run(tmp, task_vars)
-        arguments: dict[str, t.Any] = self.validate_argument_spec(ARGUMENT_SPEC)[1]  # type: ignore[no-untyped-call]
+        arguments = self.arguments(ARGUMENT_SPEC)
         # Before the run begins, and whichever module would come to it first.
         accepted(arguments["accepted_risks"])
         earlier: list[_run.Event] = []
@@ -111,7 +94,7 @@ class ActionModule(ActionBase):
                 "playbook": arguments["playbook"],
                 "target": arguments["target"],
                 "check_mode": bool(self._task.check_mode),
-                "collection": collection_version(),
+                "collection": _run.collection_version(),
             },
         )
 

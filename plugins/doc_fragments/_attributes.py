@@ -7,7 +7,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """What holds for a module on an API host, and for one on a node."""
+    """What holds for a module on an API host, for one on a node, and for one on the controller."""
 
     DOCUMENTATION = r"""
 options: {}
@@ -62,4 +62,21 @@ attributes:
     support: full
     membership:
       - mixedversion.kubernetes.node
+"""
+
+    CONTROLLER = r"""
+options: {}
+attributes:
+  action:
+    description: >-
+      Indicates this has a corresponding action plugin so some parts of the options can be executed on the controller.
+    support: full
+  check_mode:
+    description: Can run in check_mode and return changed status prediction without modifying target.
+    support: full
+  diff_mode:
+    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
+    support: N/A
+    details:
+      - This module changes nothing but files on the controller that tell of a run.
 """

@@ -18,23 +18,9 @@ description:
     M(mixedversion.kubernetes.fleet_report) says what came of all.
 author:
   - The mixedversion.kubernetes authors (@mixedversion)
-attributes:
-  action:
-    description: >-
-      Indicates this has a corresponding action plugin so some parts of the options can be executed on the controller.
-    support: full
-  check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying target.
-    support: full
-  diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
-    support: N/A
-    details:
-      - This module changes nothing but files on the controller that tell what was found.
-  platform:
-    description: Target OS/families that can be operated against.
-    support: full
-    platforms: posix
+extends_documentation_fragment:
+  - mixedversion.kubernetes._attributes
+  - mixedversion.kubernetes._attributes.controller
 options:
   cluster:
     description: Group of the inventory that is the cluster, or its control plane.

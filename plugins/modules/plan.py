@@ -18,23 +18,9 @@ description:
     and step is as the plan found it or as the plan leaves it.
 author:
   - The mixedversion.kubernetes authors (@mixedversion)
-attributes:
-  action:
-    description: >-
-      Indicates this has a corresponding action plugin so some parts of the options can be executed on the controller.
-    support: full
-  check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying target.
-    support: full
-  diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
-    support: N/A
-    details:
-      - This module changes nothing but the files of its run.
-  platform:
-    description: Target OS/families that can be operated against.
-    support: full
-    platforms: posix
+extends_documentation_fragment:
+  - mixedversion.kubernetes._attributes
+  - mixedversion.kubernetes._attributes.controller
 options:
   state:
     description: Read the plan of O(file) only, or make the plan.

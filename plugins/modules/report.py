@@ -17,21 +17,9 @@ description:
   - Where a meter ran, C(availability.svg) is replaced as well.
 author:
   - The mixedversion.kubernetes authors (@mixedversion)
-attributes:
-  action:
-    description: >-
-      Indicates this has a corresponding action plugin so some parts of the options can be executed on the controller.
-    support: full
-  check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying target.
-    support: full
-  diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
-    support: none
-  platform:
-    description: Target OS/families that can be operated against.
-    support: full
-    platforms: posix
+extends_documentation_fragment:
+  - mixedversion.kubernetes._attributes
+  - mixedversion.kubernetes._attributes.controller
 options:
   state:
     description: Begin a run, tell what happens in it, or end it.

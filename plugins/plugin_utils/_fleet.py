@@ -55,10 +55,9 @@ def gather(directory: str, expected: t.Iterable[str] = ()) -> list[Fleet]:
 
 def build(clusters: t.Sequence[Fleet], collection: str) -> Fleet:
     """What is written as fleet.json."""
-    versions = _run.build("", [])["versions"]
     return {
         "schema_version": SCHEMA_VERSION,
-        "versions": {**versions, "collection": collection},
+        "versions": _run.versions(collection),
         "gathered": _run.now(),
         "playbooks": sorted({cluster["playbook"] for cluster in clusters if cluster["playbook"]}),
         "succeeded": sum(cluster["result"] == "succeeded" for cluster in clusters),

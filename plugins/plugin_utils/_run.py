@@ -22,6 +22,7 @@ import socket
 import tempfile
 import typing as t
 
+import yaml
 from ansible.release import __version__ as ansible_core_version
 
 from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _node, _version
@@ -478,6 +479,26 @@ def write_atomically(path: str, text: str) -> None:
         raise
 
 
+def collection_version() -> str:
+    """From the tarball's manifest, or from galaxy.yml in a checkout."""
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    try:
+        with open(os.path.join(root, "MANIFEST.json"), encoding="utf-8") as file:
+            return str(json.load(file)["collection_info"]["version"])
+    except FileNotFoundError:
+        with open(os.path.join(root, "galaxy.yml"), encoding="utf-8") as file:
+            return str(yaml.safe_load(file)["version"])
+
+
+def versions(collection: str) -> dict[str, str]:
+    """What wrote a file: the collection as given, ansible-core and Python as they are."""
+    return {
+        "collection": collection,
+        "ansible_core": ansible_core_version,
+        "python": platform.python_version(),
+    }
+
+
 def build(run_id: str, events: t.Sequence[Event]) -> Report:
     """The report as design and schema have it, from a journal's events."""
     begun = next((event for event in events if event["event"] == "run_started"), {})
@@ -487,11 +508,7 @@ def build(run_id: str, events: t.Sequence[Event]) -> Report:
     end = ended or {}
     return {
         "schema_version": SCHEMA_VERSION,
-        "versions": {
-            "collection": begun.get("collection", ""),
-            "ansible_core": ansible_core_version,
-            "python": platform.python_version(),
-        },
+        "versions": versions(begun.get("collection", "")),
         "run": {
             "id": run_id,
             "resumes": begun.get("resumes"),

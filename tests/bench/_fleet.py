@@ -8,7 +8,6 @@ answered for by `_recorded`, its nodes by `recorded_ssh`. All that the controlle
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import pathlib
@@ -16,6 +15,7 @@ import shutil
 import subprocess
 import threading
 import typing as t
+from unittest import mock
 
 import _recorded
 import yaml
@@ -81,18 +81,6 @@ def private(path: pathlib.Path, text: str) -> pathlib.Path:
     return path
 
 
-@contextlib.contextmanager
-def environment(**values: str) -> t.Iterator[None]:
-    """For what is started meanwhile."""
-    before = dict(os.environ)
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
 def record(lab: Lab) -> tuple[dict[str, t.Any], dict[str, pathlib.Path], dict[str, _recorded.Answers]]:
     """The lab's group, by node its serving certificate with its key, and by node its server's answers to a verify."""
     shutil.rmtree(FOLDER, ignore_errors=True)
@@ -105,7 +93,7 @@ def record(lab: Lab) -> tuple[dict[str, t.Any], dict[str, pathlib.Path], dict[st
     asks = {node: _recorded.asker(lab.client, lab.address(node)) for node in lab.hosts}
     with _recorded.recording(certificates, asks) as (addresses, answers):
         inventory = write_inventory([FIRST], group, addresses)
-        with environment(RECORDED=str(FOLDER), RECORDING="1"):
+        with mock.patch.dict(os.environ, RECORDED=str(FOLDER), RECORDING="1"):
             code, output, dummy = playbook(
                 "verify",
                 f"--inventory={inventory}",
@@ -126,13 +114,10 @@ def measure(results: Results, number: int, forks: int, inventory: pathlib.Path) 
     memory.start()
     command = ["ansible-playbook", "mixedversion.kubernetes.fleet", f"--inventory={inventory}", f"--forks={forks}"]
     command.append(f"--extra-vars=control_plane_fleet_directory={FOLDER / 'fleets'}")
-    with (
-        environment(RECORDED=str(FOLDER)),
-        log_of(f"bench-{key.replace('/', '-')}").open("w") as out,
-        clocked() as spent,
-    ):
+    recorded = {**os.environ, "RECORDED": str(FOLDER)}
+    with log_of(f"bench-{key.replace('/', '-')}").open("w") as out, clocked() as spent:
         code = subprocess.run(
-            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=False
+            command, cwd=ROOT, env=recorded, stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=False
         ).returncode
     memory.done.set()
     fleet = json.loads((FOLDER / "fleets" / "latest" / "fleet.json").read_text())

@@ -82,7 +82,7 @@ def playbook(
     return code, "".join(lines), time.monotonic() - begun
 
 
-def end(process: subprocess.Popen[str]) -> None:
+def end(process: subprocess.Popen[t.Any]) -> None:
     if process.poll() is None:
         process.terminate()
         process.wait()

@@ -14,6 +14,8 @@ if t.TYPE_CHECKING:
     from _lab import Lab, Run
 
 
+#: What the playbook prints as the gates begin of a node, wherever that stands in the order.
+GATES = "/3) · gates]"
 #: Seconds.
 GAP = 5.0
 CANARY = "evidence-canary"

@@ -20,16 +20,15 @@ import typing as t
 
 import _members
 from _breakages import sign_front_proxy
-from _faults import Fault, Outcome, at_target, resumes
+from _faults import GATES, Fault, Outcome, at_target, resumes
 from _lab import PKI, Lab, until
 
 if t.TYPE_CHECKING:
     from _common import At
 
-#: What the playbook prints as a phase begins of the next node that is not at the target, wherever it stands in the
+#: What the playbook prints as the step begins of the next node that is not at the target, wherever it stands in the
 #: order, and of the one after it, where nodes before both are at the target already.
 STEP = "/3) · driver step]"
-GATES = "/3) · gates]"
 STEP_AFTER = "({after}/3) · driver step]"
 #: Shorter than the default: what does not hold here does not hold later either.
 SOON = {"control_plane_gate_timeout": 30}

@@ -18,7 +18,7 @@ import typing as t
 
 import yaml
 from _common import ROOT, events
-from _faults import Fault, Outcome
+from _faults import GATES, Fault, Outcome
 from _lab import Lab, Run, log_of, say, until
 
 #: What the playbook prints as it comes to a phase, in the order in which it does; the run is killed there.
@@ -306,7 +306,7 @@ def another_s_lock(case: Case) -> None:
     def lose(dummy: object) -> None:
         lab.kubectl("replace -f -", stdin=lease(other, 0))
 
-    run = lab.play("upgrade", "--extra-vars=control_plane_stop_after=2", at={"/3) · gates]": lose})
+    run = lab.play("upgrade", "--extra-vars=control_plane_stop_after=2", at={GATES: lose})
     moved = case.moved()
     case.refused(run, "Gate lock failed", f"this run lost it: run {other}")
     # None where the node whose gates these are had its step in a run before.

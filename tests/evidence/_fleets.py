@@ -20,7 +20,7 @@ import time
 import typing as t
 
 import yaml
-from _common import OUT, ROOT, Results
+from _common import OUT, ROOT, Results, end
 from _lab import Lab, NotAsWanted, lab_of, or_left_out, say
 
 sys.path.insert(0, str(ROOT / "build" / "collections"))
@@ -70,9 +70,7 @@ def ended(running: subprocess.Popen[bytes]) -> int:
     try:
         return running.wait()
     finally:
-        if running.poll() is None:
-            running.terminate()
-            running.wait()
+        end(running)
 
 
 def start(line: str, work: pathlib.Path, home: pathlib.Path, log: pathlib.Path) -> subprocess.Popen[bytes]:

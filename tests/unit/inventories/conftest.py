@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
+import sys
 
 import pytest
 
@@ -31,3 +33,18 @@ def collections(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     for path in (ROOT / "plugins" / "action").glob("*.py"):
         (own / "plugins" / "action" / path.name).symlink_to(STUBS.get(path.stem, path))
     return place
+
+
+@pytest.fixture
+def environment(collections: pathlib.Path, tmp_path: pathlib.Path) -> dict[str, str]:
+    """That of ansible-playbook: nothing of the settings of whoever runs the tests."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "K8S_AUTH_"))}
+    return {
+        **kept,
+        "PATH": f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}",
+        "ANSIBLE_COLLECTIONS_PATH": str(collections),
+        "ANSIBLE_HOME": str(tmp_path / "home"),
+        "ANSIBLE_NOCOLOR": "true",
+        # No cluster of whoever runs the tests is asked for a lock.
+        "KUBECONFIG": str(tmp_path / "none"),
+    }

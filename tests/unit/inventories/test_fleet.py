@@ -5,10 +5,8 @@
 from __future__ import annotations
 
 import json
-import os
 import pathlib
 import subprocess
-import sys
 
 import jsonschema
 import pytest
@@ -18,25 +16,16 @@ ROOT = HERE.parents[2]
 
 
 @pytest.fixture
-def play(collections, tmp_path):
+def play(environment, tmp_path):
     """Starts a playbook; returns its exit code, what it printed on one line, and the fleet's folder."""
 
     def run(name, *arguments):
         work = tmp_path / "work"
         work.mkdir(exist_ok=True)
-        environment = {
-            **{key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "K8S_AUTH_"))},
-            "PATH": f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}",
-            "PWD": str(work),
-            "ANSIBLE_COLLECTIONS_PATH": str(collections),
-            "ANSIBLE_HOME": str(tmp_path / "home"),
-            "ANSIBLE_NOCOLOR": "true",
-            "KUBECONFIG": str(tmp_path / "none"),
-        }
         inventory = HERE / "fleet" / "hosts.yml"
         done = subprocess.run(
             ["ansible-playbook", f"mixedversion.kubernetes.{name}", f"--inventory={inventory}", *arguments],
-            env=environment,
+            env={**environment, "PWD": str(work)},
             cwd=work,
             stdin=subprocess.DEVNULL,
             capture_output=True,

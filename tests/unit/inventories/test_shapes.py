@@ -6,10 +6,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import pathlib
 import subprocess
-import sys
 import typing as t
 
 import pytest
@@ -35,7 +33,7 @@ class Outcome:
 
 
 @pytest.fixture
-def resolve(collections: pathlib.Path, tmp_path: pathlib.Path) -> t.Callable[..., Outcome]:
+def resolve(environment: dict[str, str], tmp_path: pathlib.Path) -> t.Callable[..., Outcome]:
     """Run the first plays of an upgrade on an inventory."""
 
     def run(shape: str, *arguments: str, **variables: t.Any) -> Outcome:
@@ -49,14 +47,7 @@ def resolve(collections: pathlib.Path, tmp_path: pathlib.Path) -> t.Callable[...
             "stub_taken": str(tmp_path / "taken"),
             **variables,
         }
-        environment = {
-            **os.environ,
-            "PATH": f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}",
-            "ANSIBLE_COLLECTIONS_PATH": str(collections),
-            "ANSIBLE_HOME": str(tmp_path / "home"),
-            "ANSIBLE_NOCOLOR": "true",
-            # No cluster of whoever runs the tests is asked for a lock.
-            "KUBECONFIG": str(tmp_path / "none"),
+        rights = {
             # Whoever runs the tests may be root already, for whom Ansible would not call it.
             "ANSIBLE_BECOME_ALLOW_SAME_USER": "true",
             "ANSIBLE_BECOME_EXE": str(sudo),
@@ -69,7 +60,7 @@ def resolve(collections: pathlib.Path, tmp_path: pathlib.Path) -> t.Callable[...
                 f"--extra-vars={json.dumps(variables)}",
                 *arguments,
             ],
-            env=environment,
+            env={**environment, **rights},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
