@@ -469,10 +469,12 @@ def drift(
     for flag, value in live["flags"].items():
         if flag == "feature-gates" or flag in patched["flags"]:
             continue
-        wanted = extra.get(flag, rendered.get(flag))
+        wanted = (
+            [extra[flag]] if flag in extra else etcd_servers(config) if flag == "etcd-servers" else [rendered.get(flag)]
+        )
         if flag not in extra and flag not in rendered:
             found.lost.append(f"{component} has --{flag}")
-        elif wanted is not None and _node_facts.fingerprint(wanted) != value:
+        elif None not in wanted and value not in map(_node_facts.fingerprint, wanted):
             found.lost.append(f"{component} has another --{flag}")
     found.notes.extend(
         f"kubeadm-config gives {component} --{flag}, which its manifest lacks"
@@ -499,6 +501,14 @@ def drift(
     elif live["image"].rpartition("/")[0] != repository:
         found.notes.append(f"{component} has the image {live['image']}, kubeadm-config the repository {repository}")
     return found
+
+
+def etcd_servers(config: t.Mapping[str, t.Any]) -> list[str]:
+    """What kubeadm writes as the API server's: its own node's member, by IPv4 or IPv6, or all of an external etcd."""
+    external = (config.get("etcd") or {}).get("external")
+    if external:
+        return [",".join(external.get("endpoints") or [])]
+    return ["https://127.0.0.1:2379", "https://[::1]:2379"]
 
 
 def images(params: Params, document: Document) -> _gate.Gate:

@@ -259,6 +259,7 @@ AUDIT = {
     "audit-log-maxsize": "4096",
     "peer-ca-file": "/etc/kubernetes/pki/ca.crt",
 }
+MEMBERS = "https://10.0.0.1:2379,https://10.0.0.2:2379"
 VOLUMES = [{"hostPath": "/etc/kubernetes/audit-policy.yaml"}, {"hostPath": "/var/log/kubernetes"}]
 
 
@@ -292,12 +293,27 @@ def test_the_map_of_v1beta3_is_read_as_well(live):
         (("--goaway-chance=0.01",), (), "kube-apiserver has --goaway-chance"),
         (("--authorization-mode=Node,RBAC,Webhook",), (), "kube-apiserver has another --authorization-mode"),
         (("--audit-log-maxsize=1",), (), "kube-apiserver has another --audit-log-maxsize"),
+        ((f"--etcd-servers={MEMBERS}",), (), "kube-apiserver has another --etcd-servers"),
         (("--feature-gates=OpenAPIEnums=false",), (), "kube-apiserver has the feature gate OpenAPIEnums=false"),
     ],
 )
 def test_what_a_re_render_loses(live, more, without, words):
     (gate,) = drifted({"kube-apiserver": live("kube-apiserver", *more, without=without)}, api_server())
     assert (gate.verdict, gate.severity, gate.observed) == ("failed", "blocking", f"cp1: {words}")
+
+
+@pytest.mark.parametrize(
+    ("servers", "extra", "etcd"),
+    [
+        (MEMBERS, {"etcd-servers": MEMBERS}, {}),
+        ("https://[::1]:2379", {}, {}),
+        (MEMBERS, {}, {"etcd": {"external": {"endpoints": MEMBERS.split(",")}}}),
+    ],
+    ids=["every member by extraArgs", "IPv6", "external"],
+)
+def test_members_that_a_re_render_keeps(live, servers, extra, etcd):
+    manifests = {"kube-apiserver": live("kube-apiserver", f"--etcd-servers={servers}")}
+    assert drifted(manifests, api_server({**AUDIT, **extra}, **etcd))[0].verdict == "passed"
 
 
 def test_a_mount_that_a_re_render_loses(live):
