@@ -465,16 +465,17 @@ def drift(
     found = Drift([], [], [])
     part = parts(config)[component]
     extra = extra_arguments(config)[component]
-    rendered = RENDERED[component]
+    # By flag, what kubeadm may write there; nothing where that is each node's own.
+    rendered = {flag: [value] if value else [] for flag, value in RENDERED[component].items()}
+    if "etcd-servers" in rendered:
+        rendered["etcd-servers"] = etcd_servers(config)
+    rendered.update({flag: [value] for flag, value in extra.items()})
     for flag, value in live["flags"].items():
         if flag == "feature-gates" or flag in patched["flags"]:
             continue
-        wanted = (
-            [extra[flag]] if flag in extra else etcd_servers(config) if flag == "etcd-servers" else [rendered.get(flag)]
-        )
-        if flag not in extra and flag not in rendered:
+        if flag not in rendered:
             found.lost.append(f"{component} has --{flag}")
-        elif None not in wanted and value not in map(_node_facts.fingerprint, wanted):
+        elif rendered[flag] and value not in map(_node_facts.fingerprint, rendered[flag]):
             found.lost.append(f"{component} has another --{flag}")
     found.notes.extend(
         f"kubeadm-config gives {component} --{flag}, which its manifest lacks"
