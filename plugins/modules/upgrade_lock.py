@@ -59,7 +59,8 @@ options:
         default: ""
   state:
     description:
-      - V(present) takes the lock, or renews it if O(holder) has it. V(absent) releases it if O(holder) has it.
+      - V(present) takes the lock, or renews it if O(holder) has it. V(absent) releases it if O(holder) has it, or one of
+        O(resumes), which can't do so any more.
       - V(renewed) proves that O(holder) still has it, and renews it; the gate fails if it is another's or gone.
     type: str
     choices: [present, renewed, absent]
@@ -243,13 +244,16 @@ def passing(status: int) -> bool:
     return status in (0, 429) or status >= 500
 
 
-def release(server: _api.Server, holder: str) -> _gate.Sample:
-    """Delete the Lease if it is ours; by its version, so that nobody else's is deleted. ``data``: whether it was."""
+def release(server: _api.Server, holders: t.Collection[str]) -> _gate.Sample:
+    """Delete the Lease if one of *holders* has it; by its version, so that nobody else's is deleted.
+
+    ``data``: whether it was.
+    """
     try:
         answer = server.request("GET", PATH)
         if passing(answer.status):
             raise _api.ApiError(server.name, PATH, answer.status, answer.words)
-        if answer.status != 200 or holder_of(answer.json()) != holder:
+        if answer.status != 200 or holder_of(answer.json()) not in holders:
             return _gate.Sample(True, "it is not this run's", final=True, data=False)
         metadata = answer.json()["metadata"]
         preconditions = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
@@ -292,7 +296,7 @@ def main() -> t.NoReturn:
     claim = Claim(*(params[field.name] for field in dataclasses.fields(Claim)))
     try:
         if params["state"] == "absent":
-            waited = _gate.wait(lambda: release(server, params["holder"]), params)
+            waited = _gate.wait(lambda: release(server, [claim.holder, *claim.resumes]), params)
         else:
             judge = renew if params["state"] == "renewed" else take
             waited = _gate.wait(lambda: look(server, claim, judge), params)

@@ -121,11 +121,28 @@ def overlapping(away: t.Sequence[tuple[float, float, str, str]]) -> list[str]:
     ]
 
 
-def out_of_order(away: t.Sequence[tuple[float, float, str, str]], order: t.Sequence[str], since: float) -> list[str]:
-    """Nodes whose server was last started before that of a node ahead of them."""
-    last = dict.fromkeys(order, since)
-    last.update({host: end for dummy, end, host, unit in away if unit == "kube-apiserver"})
-    return [f"{later} before {earlier}" for earlier, later in zip(order, order[1:]) if last[later] < last[earlier]]
+def moves(lab: Lab, since: float) -> list[tuple[float, str]]:
+    """Each start of the target's server since then, by its own log: when, and on which node."""
+    words = f"journalctl --unit=kube-apiserver --since=@{int(since)} --output=json --grep='Version: {lab.target}$'"
+    return sorted(
+        (int(json.loads(line)["__REALTIME_TIMESTAMP"]) / 1e6, host)
+        for host in lab.hosts
+        for line in lab.sh(host, words, check=False, timeout=60).splitlines()
+    )
+
+
+def out_of_order(moved: t.Sequence[tuple[float, str]], runs: t.Sequence[Run]) -> list[str]:
+    """Where a run left its own order, or did not begin with the node that the run before it had begun."""
+    found: list[str] = []
+    before: set[str] = set()
+    for run_ in runs:
+        touched = list(dict.fromkeys(host for at, host in moved if run_.began <= at < run_.began + run_.seconds))
+        order = [node["name"] for node in run_.report.get("nodes", []) if node["name"] in touched]
+        if touched != order:
+            found.append(f"{', '.join(touched)} instead of {', '.join(order)}")
+        found += [f"{host} again, after {touched[0]}" for host in touched[1:] if host in before]
+        before = set(touched)
+    return found
 
 
 def run(lab: Lab, results: Results, number: int) -> None:
@@ -162,7 +179,6 @@ def run(lab: Lab, results: Results, number: int) -> None:
         where = last_task(first.output)
         # Too long by what the second run looks at once more: 85 % of it are nearly the whole of an upgrade.
         length = moment + second.seconds
-        order = [node["name"] for node in second.report.get("nodes", [])]
         through = second.code == 0 and set(lab.versions().values()) == {lab.target}
         finished += through
         say(f"{attempt} of {number}: killed after {moment:.0f} s in {where}; then exit code {second.code}")
@@ -174,7 +190,7 @@ def run(lab: Lab, results: Results, number: int) -> None:
             first.code < 0 and through,
         )
         away = restarts(lab, began)
-        wrong += [f"{attempt}: {words}" for words in out_of_order(away, order, began)]
+        wrong += [f"{attempt}: {words}" for words in out_of_order(moves(lab, began), [first, second])]
         twice += [f"{attempt}: {words}" for words in overlapping(away)]
         if attempt == number:
             canaries.write(BEFORE + DURING - len(canaries.written))

@@ -94,10 +94,6 @@ def fault(work: t.Callable[[Case], None]) -> t.Callable[[Lab], Outcome]:
     return run
 
 
-def holder(lab: Lab) -> str:
-    return lab.kubectl(LEASE.format(verb="get") + " --ignore-not-found -o jsonpath={.spec.holderIdentity}").strip()
-
-
 def closed(lab: Lab, run: Run) -> str:
     """How the report of a run stands now; the run after it may have closed it."""
     report = json.loads((run.folder / "report.json").read_text())
@@ -186,7 +182,7 @@ def ssh_lost(case: Case) -> None:
         f"at the target: {', '.join(moved) or 'none'}",
         report["result"] == "failed" and report["failed_node"] == cut[0] and set(moved) <= set(cut),
     )
-    case.see(f"lock held by {holder(lab) or 'nobody'}", not holder(lab))
+    case.see(f"lock held by {lab.lock_holder() or 'nobody'}", not lab.lock_holder())
 
 
 def ssh_away(case: Case) -> None:
@@ -311,7 +307,7 @@ def another_s_lock(case: Case) -> None:
     case.refused(run, "Gate lock failed", f"this run lost it: run {other}")
     # None where the node whose gates these are had its step in a run before.
     case.see(f"moved as it stopped: {', '.join(moved) or 'none'}", len(moved) <= 1)
-    case.see(f"the lock is still {holder(lab)}'s", holder(lab) == other)
+    case.see(f"the lock is still {lab.lock_holder()}'s", lab.lock_holder() == other)
     lab.kubectl("replace -f -", stdin=lease(other, 3600))
 
 

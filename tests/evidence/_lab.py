@@ -330,6 +330,11 @@ class Lab:
             raise NotAsWanted(f"{hostname} has {len(found)} identity Leases, expected one")
         return found[0]
 
+    def lock_holder(self) -> str:
+        """The run that has the lock, or nothing."""
+        lease = "lease mixedversion-kubernetes --ignore-not-found -o jsonpath={.spec.holderIdentity}"
+        return self.kubectl(f"-n kube-system get {lease}").strip()
+
     def fetched(self, hosts: t.Iterable[str]) -> dict[str, tuple[float, float]]:
         """For each server, discovery fetches answered 200, and failed ones."""
         return {

@@ -78,17 +78,15 @@ def result(run: Run) -> str:
     return f"exit code {run.code}, {run.report.get('run', {}).get('result')}"
 
 
-def locked(lab: Lab) -> bool:
-    return bool(lab.kubectl("-n kube-system get lease mixedversion-kubernetes --ignore-not-found -o name").strip())
-
-
 def before_anything(lab: Lab, results: Results, hooks: Hooks) -> None:
     """What can't be meant, or fails first, changes nothing."""
     pids = lab.pids()
 
     def untouched(id_: str, run: Run, word: str, wanted: str) -> None:
         touched = [host for host, pid in lab.pids().items() if pid != pids[host]]
-        seen = f"{result(run)}; restarted: {', '.join(touched) or 'none'}; lock {'held' if locked(lab) else 'free'}"
+        seen = (
+            f"{result(run)}; restarted: {', '.join(touched) or 'none'}; lock {'held' if lab.lock_holder() else 'free'}"
+        )
         results.case(
             id_,
             f"{wanted}; restarted: none; lock free",

@@ -172,8 +172,8 @@ def test_a_write_whose_answer_got_lost_counts():
     assert looked(server).passed
 
 
-@pytest.mark.parametrize(("holder", "released"), [("ours", True), ("theirs", False)])
-def test_only_its_own_lock_is_given_back(holder, released):
+@pytest.mark.parametrize(("holder", "released"), [("ours", True), ("a dead run's", True), ("theirs", False)])
+def test_only_its_own_lock_and_what_it_inherited_is_given_back(holder, released):
     server = Server(held(holder))
-    sample = upgrade_lock.release(server, "ours")
+    sample = upgrade_lock.release(server, ["ours", "a dead run's"])
     assert (sample.data, [method for method, dummy in server.wrote]) == (released, ["DELETE"] if released else [])
