@@ -179,12 +179,12 @@ def run(lab: Lab, results: Results, number: int) -> None:
         where = last_task(first.output)
         # Too long by what the second run looks at once more: 85 % of it are nearly the whole of an upgrade.
         length = moment + second.seconds
-        through = second.code == 0 and set(lab.versions().values()) == {lab.target}
+        through = second.code == 0 and set(lab.versions().values()) == {lab.target} and not lab.lock_holder()
         finished += through
         say(f"{attempt} of {number}: killed after {moment:.0f} s in {where}; then exit code {second.code}")
         results.case(
             f"random/{attempt:02}",
-            "killed, and the run that resumes it finishes",
+            "killed, and the run that resumes it finishes and leaves no lock",
             f"killed after {moment:.0f} s in '{where}'; exit code {second.code} after {second.seconds:.0f} s,"
             f" resumes {second.report.get('run', {}).get('resumes')}; {second.stopped_by}",
             first.code < 0 and through,
