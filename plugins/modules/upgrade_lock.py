@@ -59,8 +59,8 @@ options:
         default: ""
   state:
     description:
-      - V(present) takes the lock, or renews it if O(holder) has it. V(absent) releases it if O(holder) has it, or one of
-        O(resumes), which can't do so any more.
+      - V(present) takes the lock, or renews it if O(holder) has it. V(absent) releases it if O(holder) has it, or one
+        of O(resumes), which can't do so any more.
       - V(renewed) proves that O(holder) still has it, and renews it; the gate fails if it is another's or gone.
     type: str
     choices: [present, renewed, absent]
