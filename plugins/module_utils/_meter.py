@@ -178,6 +178,7 @@ class Meter:
                 target.start()
             begun = time.time()
             while goes_on():
+                # Requests go by threads of their own; this looks whether to end, and whether to write.
                 time.sleep(LOOK)
                 if time.time() - begun >= FLUSH:
                     begun = self._write(file, begun)

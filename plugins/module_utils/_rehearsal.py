@@ -113,6 +113,7 @@ def restore(command: t.Sequence[str], folder: str, ends: float) -> None:
         while not child.ended():
             if time.monotonic() >= ends:
                 raise RehearsalError("etcdutl did not end in time")
+            # Looked at rather than waited for, as it has to end in time.
             time.sleep(0.05)
     finally:
         child.kill()
@@ -165,6 +166,7 @@ def wait_for(client: str, child: Child, ends: float) -> dict[str, t.Any]:
             status = post(client, "/v3/maintenance/status", {})
             if status.get("leader", "0") != "0":
                 return status
+        # etcd tells nobody that it serves: it has to be asked.
         time.sleep(0.1)
     raise RehearsalError("etcd did not serve the restored snapshot in time")
 

@@ -107,6 +107,7 @@ def main() -> t.NoReturn:
             folder.stop()
             end = time.monotonic() + ENDS_WITHIN
             while folder.running() and time.monotonic() < end:
+                # No child of this process: that it has ended is seen by its files alone.
                 time.sleep(_meter.LOOK / 5)
         else:
             folder.touch()

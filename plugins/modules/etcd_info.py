@@ -173,6 +173,7 @@ def look(gateway: _etcd.Gateway, interval: float) -> tuple[_etcd.Cluster, list[s
     first = gateway.cluster(host)
     if first.troubles():
         return first, first.troubles()
+    # The time in which a term that is not stable would change.
     time.sleep(interval)
     second = gateway.cluster(host)
     return second, second.changes(first) + second.troubles()

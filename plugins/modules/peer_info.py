@@ -224,6 +224,7 @@ def contexts(ca_file: str, cert_file: str, key_file: str) -> tuple[ssl.SSLContex
     verifying.verify_flags = (verifying.verify_flags & ~ssl.VERIFY_X509_STRICT) | PARTIAL_CHAIN
     verifying.load_cert_chain(cert_file, key_file)
     reading = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # What does not verify is to be named: its certificate is read, and no request goes this way.
     reading.check_hostname = False
     reading.verify_mode = ssl.CERT_NONE
     return verifying, reading

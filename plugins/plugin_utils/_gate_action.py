@@ -181,6 +181,7 @@ class GateAction(ActionBase):
                 if not told:
                     self._display.display(f"  {self._node(arguments, task_vars)}: can't be reached, tried again")
                 told = True
+                # Bounds how often a node that is away is tried.
                 time.sleep(RECONNECT_SECONDS)
                 continue
             told = False

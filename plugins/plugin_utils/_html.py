@@ -59,7 +59,8 @@ def page(template: str, **variables: t.Any) -> str:
     """One HTML document from a template of this folder."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(os.path.dirname(os.path.abspath(__file__))),
-        # Each task is a process of its own, and a report is written many times: compiled once, in Ansible's own folder.
+        # Each task is a process of its own, and a report is written many times: compiled once, in Ansible's own folder,
+        # whose constant is made at run time, unseen by mypy.
         bytecode_cache=jinja2.FileSystemBytecodeCache(constants.DEFAULT_LOCAL_TMP),  # type: ignore[attr-defined]
         trim_blocks=True,
         lstrip_blocks=True,
