@@ -40,7 +40,6 @@ PHASES = {
 RESTART = "Restart the unit]"
 STEP = "(1/3) · driver step]"
 SECOND_STEP = "(2/3) · driver step]"
-LEASE = "-n kube-system {verb} lease mixedversion-kubernetes"
 SOON = "--extra-vars=control_plane_gate_timeout=30"
 
 
@@ -182,7 +181,8 @@ def ssh_lost(case: Case) -> None:
         f"at the target: {', '.join(moved) or 'none'}",
         report["result"] == "failed" and report["failed_node"] == cut[0] and set(moved) <= set(cut),
     )
-    case.see(f"lock held by {lab.lock_holder() or 'nobody'}", not lab.lock_holder())
+    holder = lab.lock_holder()
+    case.see(f"lock held by {holder or 'nobody'}", not holder)
 
 
 def ssh_away(case: Case) -> None:
@@ -307,7 +307,8 @@ def another_s_lock(case: Case) -> None:
     case.refused(run, "Gate lock failed", f"this run lost it: run {other}")
     # None where the node whose gates these are had its step in a run before.
     case.see(f"moved as it stopped: {', '.join(moved) or 'none'}", len(moved) <= 1)
-    case.see(f"the lock is still {lab.lock_holder()}'s", lab.lock_holder() == other)
+    holder = lab.lock_holder()
+    case.see(f"the lock is still {holder}'s", holder == other)
     lab.kubectl("replace -f -", stdin=lease(other, 3600))
 
 
