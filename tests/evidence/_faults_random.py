@@ -156,6 +156,7 @@ def run(lab: Lab, results: Results, number: int) -> None:
     canaries.write(BEFORE)
     dice = random.Random(SEED)
     finished, bad, wrong, twice = 0, [], [], []
+    # Of an upgrade here, about; no run has to end for it.
     length = 240.0
     for attempt in range(1, number + 1):
         began = time.time()
@@ -164,21 +165,20 @@ def run(lab: Lab, results: Results, number: int) -> None:
         writer = threading.Thread(target=canaries.write, args=(-(-DURING // number), 1.0, stop), daemon=True)
         writer.start()
         try:
-            moment = dice.uniform(0.05, 0.85) * length
+            moment = dice.uniform(0.05, 0.95) * length
             first = killed_after(lab, moment)
             while first.code == 0:
-                # It was quicker than that, as one with less to do is: no interruption yet, and its length is known now.
+                # It was quicker than that: no interruption yet, but the length of one is known now.
+                length = first.seconds
                 put_back(lab)
                 began = time.time()
-                moment = dice.uniform(0.05, 0.95) * first.seconds
+                moment = dice.uniform(0.05, 0.95) * length
                 first = killed_after(lab, moment)
             second = lab.play("upgrade")
         finally:
             stop.set()
             writer.join()
         where = last_task(first.output)
-        # Too long by what the second run looks at once more: 85 % of it are nearly the whole of an upgrade.
-        length = moment + second.seconds
         through = second.code == 0 and set(lab.versions().values()) == {lab.target} and not lab.lock_holder()
         finished += through
         say(f"{attempt} of {number}: killed after {moment:.0f} s in {where}; then exit code {second.code}")

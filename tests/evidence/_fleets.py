@@ -30,6 +30,7 @@ from ansible_collections.mixedversion.kubernetes.tests.tools import pages
 PAGE = ROOT / "docs" / "fleets.md"
 #: As the page calls them.
 CLUSTERS = ("north", "south", "west")
+CASES = tuple(f"fleets/{name}" for name in ("three_workers", "lost_workers", "playbook", "plan", "plans"))
 
 
 def command() -> str:
@@ -134,14 +135,18 @@ def by_workers(results: Results, labs: t.Mapping[str, Lab], work: pathlib.Path, 
 
 
 def by_playbook(results: Results, work: pathlib.Path, log: pathlib.Path) -> None:
-    """The playbook with the same inventory, all clusters at once on this machine."""
-    begun = time.monotonic()
-    line = "ansible-playbook mixedversion.kubernetes.fleet -i fleet/inventory/hosts.yml --forks 3"
-    code = ended(start(line, work, work / "home", log))
-    results.figure("fleets/playbook_seconds", time.monotonic() - begun)
+    """The page's two lines with the same inventory, all clusters at once on this machine: verify, and plan."""
+    lines = [one.text for one in pages.commands(PAGE) if "mixedversion.kubernetes.fleet " in one.text]
     wanted = {f"{name}_control_plane": "succeeded" for name in CLUSTERS}
-    observed = gathered(work / "control-plane" / "fleet" / "latest")
-    results.case("fleets/playbook", (0, wanted), (code, observed))
+    latest = work / "control-plane" / "fleet" / "latest"
+    for name, line in zip(("playbook", "plan"), lines):
+        begun = time.monotonic()
+        code = ended(start(line.replace("inventory.yml", "fleet/inventory/hosts.yml"), work, work / "home", log))
+        results.figure(f"fleets/{name}_seconds", time.monotonic() - begun)
+        results.case(f"fleets/{name}", (0, wanted), (code, gathered(latest)))
+    results.case(
+        "fleets/plans", sorted(wanted), sorted(path.parts[-4] for path in latest.glob("*/reports/latest/plan.md"))
+    )
 
 
 def run(results: Results) -> None:
@@ -149,7 +154,7 @@ def run(results: Results) -> None:
     log = OUT / "people-fleets.log"
     log.unlink(missing_ok=True)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(or_left_out(results, "fleets/three_workers", "fleets/lost_workers", "fleets/playbook"))
+        stack.enter_context(or_left_out(results, *CASES))
         labs = {name: stack.enter_context(lab_of(f"fleet-{name}", 1)) for name in CLUSTERS}
         work = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fleets-")))
         by_workers(results, labs, work, log)
