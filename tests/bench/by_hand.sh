@@ -33,7 +33,7 @@ for node in "$@"; do
     on "$node" "kubeadm upgrade $what --ignore-preflight-errors=$ignored" </dev/null
     bring "$node" kubelet kubectl
     on "$node" "systemctl daemon-reload && systemctl restart kubelet"
-    on "$node" "until kubectl --kubeconfig=/etc/kubernetes/admin.conf wait --for=condition=Ready --timeout=10s \
-        node/\$(hostname) && curl -fsS --cacert /etc/kubernetes/pki/ca.crt https://$node:6443/readyz; do sleep 1; done" >/dev/null 2>&1
+    on "$node" "timeout 300 sh -c 'until kubectl --kubeconfig=/etc/kubernetes/admin.conf wait --for=condition=Ready --timeout=10s \
+        node/\$(hostname) && curl -fsS --cacert /etc/kubernetes/pki/ca.crt https://$node:6443/readyz; do sleep 1; done'" >/dev/null 2>&1
     what=node
 done
