@@ -105,14 +105,13 @@ def know_all_members(lab: Lab) -> None:
     cluster["apiServer"].setdefault("extraArgs", []).append({"name": "etcd-servers", "value": servers})
     config["data"]["ClusterConfiguration"] = yaml.safe_dump(cluster)
     lab.kubectl("replace --filename=-", stdin=json.dumps(config))
-    running = f"tr '\\0' '\\n' </proc/$(pgrep --exact kube-apiserver)/cmdline | grep --fixed-strings {servers}"
     for host in lab.hosts:
         say(f"{host}: --etcd-servers={servers}")
         lab.sh(
             host,
             f"sed -i 's#--etcd-servers=.*#--etcd-servers={servers}#' /etc/kubernetes/manifests/kube-apiserver.yaml",
         )
-        until(f"{host} asks every member", lambda h=host: lab.sh(h, running, check=False), 300, 1)
+        until(f"{host} asks every member", lambda h=host: servers in lab.running(h), 300, 1)
         until(f"{host} ready", lambda h=host: lab.ready(h), 300, 1)
 
 

@@ -224,6 +224,10 @@ class Lab:
         text = re.sub(r"\\\n\s*", " ", self.sh(host, "systemctl cat kube-apiserver"))
         return [line for line in re.findall(r"^ExecStart=(.*)$", text, re.MULTILINE) if line][-1].strip()
 
+    def running(self, host: str) -> str:
+        """The command line of the server's process, whoever started it."""
+        return self.sh(host, "tr '\\0' ' ' </proc/$(pgrep --exact kube-apiserver)/cmdline", check=False)
+
     @contextlib.contextmanager
     def flags(self, host: str, changes: t.Mapping[str, str | None]) -> t.Iterator[None]:
         """Other flags for one server, for a while; None takes a flag out.
