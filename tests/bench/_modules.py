@@ -35,7 +35,7 @@ BASE = "ansible.builtin.ping"
 
 def packed(names: t.Sequence[str], folder: pathlib.Path) -> dict[str, pathlib.Path]:
     """By module the file that Ansible makes of it."""
-    # Ansible's loader finds nothing below a package that was imported before it, as other sections do with parts of ours.
+    # Ansible's loader finds nothing below a package that was imported before it, as other sections do.
     for name in [name for name in sys.modules if name.partition(".")[0] == "ansible_collections"]:
         del sys.modules[name]
     init_plugin_loader()

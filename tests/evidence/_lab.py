@@ -517,8 +517,8 @@ def lab_of(
     if configuration:
         variables["lab_kubeadm_config"] = configuration
     say(f"lab {name}: {nodes} nodes come up")
-    code, output, seconds = playbook("lab_up", "-e", json.dumps(variables), log=log_of(f"lab-up-{name}"))
     try:
+        code, output, seconds = playbook("lab_up", "-e", json.dumps(variables), log=log_of(f"lab-up-{name}"))
         if code:
             raise NotAsWanted(f"the lab did not come up: {output.strip().splitlines()[-1]}")
         say(f"lab {name}: up in {seconds:.0f} s")
