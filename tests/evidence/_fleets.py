@@ -139,7 +139,8 @@ def by_workers(results: Results, labs: t.Mapping[str, Lab], work: pathlib.Path, 
 
 def by_playbook(results: Results, work: pathlib.Path, log: pathlib.Path) -> None:
     """The page's two lines with the same inventory, all clusters at once on this machine: verify, and plan."""
-    lines = [one.text for one in pages.commands(PAGE) if "mixedversion.kubernetes.fleet " in one.text]
+    texts = [one.text for one in pages.commands(PAGE)]
+    lines = [text for text in texts if text.startswith("ansible-playbook mixedversion.kubernetes.fleet ")]
     names = [f"{name}_control_plane" for name in CLUSTERS]
     wanted = {
         "playbook": (0, dict.fromkeys(names, "succeeded")),
