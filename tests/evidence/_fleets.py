@@ -33,10 +33,9 @@ CLUSTERS = ("north", "south", "west")
 CASES = tuple(f"fleets/{name}" for name in ("three_workers", "lost_workers", "playbook", "plan", "plans"))
 
 
-def command() -> str:
-    """What the page has for the cluster north."""
-    (found,) = [one.text for one in pages.commands(PAGE) if one.text.startswith("ansible-runner transmit fleet")]
-    return found
+def commands(beginning: str) -> list[str]:
+    """Those of the page that begin so, in its order."""
+    return [one.text for one in pages.commands(PAGE) if one.text.startswith(beginning)]
 
 
 def block(words: str) -> str:
@@ -117,7 +116,8 @@ def by_workers(results: Results, labs: t.Mapping[str, Lab], work: pathlib.Path, 
         path.write_text(text)
     (work / "gather.yml").write_text(block("fleet_report"))
     begun = time.monotonic()
-    line = command().replace("ssh worker1 ", "")
+    (for_north,) = commands("ansible-runner transmit fleet")
+    line = for_north.replace("ssh worker1 ", "")
     running = [start(line.replace("north", name), work, work / f"home-{name}", log) for name in CLUSTERS]
     codes = [ended(one) for one in running]
     results.figure("fleets/workers_seconds", time.monotonic() - begun)
@@ -139,15 +139,14 @@ def by_workers(results: Results, labs: t.Mapping[str, Lab], work: pathlib.Path, 
 
 def by_playbook(results: Results, work: pathlib.Path, log: pathlib.Path) -> None:
     """The page's two lines with the same inventory, all clusters at once on this machine: verify, and plan."""
-    texts = [one.text for one in pages.commands(PAGE)]
-    lines = [text for text in texts if text.startswith("ansible-playbook mixedversion.kubernetes.fleet ")]
+    lines = commands("ansible-playbook mixedversion.kubernetes.fleet ")
     names = [f"{name}_control_plane" for name in CLUSTERS]
     wanted = {
         "playbook": (0, dict.fromkeys(names, "succeeded")),
         "plan": (2, {names[0]: "succeeded", names[1]: "stopped", names[2]: "stopped"}),
     }
     latest = work / "control-plane" / "fleet" / "latest"
-    for name, line in zip(wanted, lines):
+    for name, line in zip(wanted, lines, strict=True):
         begun = time.monotonic()
         code = ended(start(line.replace("inventory.yml", "fleet/inventory/hosts.yml"), work, work / "home", log))
         results.figure(f"fleets/{name}_seconds", time.monotonic() - begun)

@@ -11,7 +11,6 @@ import json
 import pathlib
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import threading
@@ -522,8 +521,10 @@ def lab_of(
         if code:
             raise NotAsWanted(f"the lab did not come up: {output.strip().splitlines()[-1]}")
         say(f"lab {name}: up in {seconds:.0f} s")
-        # An earlier command's, of another cluster: a run that was not finished there would be gone on from.
-        shutil.rmtree(OUT / "labs" / name, ignore_errors=True)
+        # Of an earlier lab of this name: a run that was not finished there would be gone on from. Kept, to be read.
+        reports = OUT / "labs" / name / "reports"
+        if reports.exists():
+            reports.rename(reports.with_name(f"reports-before-{now().replace(':', '')}"))
         yield Lab(name)
     finally:
         playbook("lab_down", "-e", f"lab_name={name}", log=log_of(f"lab-down-{name}"))
