@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The mixedversion.kubernetes authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The sections `custom` and `package`: a lab is taken to its target by the example of docs/custom.md, and by apt."""
+"""`custom`, `custom_kubelet`, `package`: a lab is taken to its target by the examples of docs/custom.md, and by apt."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import threading
 import typing as t
 
 from _common import ROOT, Results
+from _faults_meter import step_etcd
 from _lab import Lab, Run, say
 from _writes import measured
 
@@ -89,6 +90,50 @@ def custom(lab: Lab, results: Results) -> None:
     results.figure("custom/upgrade_seconds", run.seconds)
     run = lab.play("upgrade", *given())
     results.case("custom/again", "exit code 0, changed=0", f"exit code {run.code}, changed={run.changed}")
+
+
+def changed_at(lab: Lab, path: str) -> list[str]:
+    """When each node got that file as it is now, in the clock's words: they sort as the moments do."""
+    script = f"TZ=UTC date --date=@$(stat --format=%Z {path}) '+%F %T'"
+    return [lab.sh(host, script).strip() for host in lab.hosts]
+
+
+def custom_kubelet(lab: Lab, results: Results) -> None:
+    """The kubeadm example. Its servers have the proxy's flag before, and etcd is stepped before: neither is its job."""
+    step_etcd(lab)
+    variables = {
+        "control_plane_driver": "custom",
+        "control_plane_custom_step": [str(EXAMPLE / "kubeadm_step.yml")],
+        "control_plane_custom_kubelet": [str(EXAMPLE / "kubeadm_kubelet.yml")],
+    }
+    given = ("-e", json.dumps(variables))
+    run, written = measured(lab, lambda: lab.play("upgrade", *given, "--check"))
+    results.case(
+        "custom_kubelet/dry_run",
+        "exit code 0, nothing written",
+        f"exit code {run.code}, {written}",
+        not run.code and written.nothing,
+    )
+    run = lab.play("upgrade", *given)
+    nodes = json.loads(lab.kubectl("get node -o json"))["items"]
+    at = sorted({*lab.versions().values(), *(node["status"]["nodeInfo"]["kubeletVersion"] for node in nodes)})
+    results.case(
+        "custom_kubelet/upgrade",
+        f"exit code 0, all servers and kubelets at {lab.target}",
+        f"exit code {run.code}, servers and kubelets at {', '.join(at)}",
+        run.code == 0 and at == [lab.target],
+    )
+    results.figure("custom_kubelet/upgrade_seconds", run.seconds)
+    servers = changed_at(lab, "/etc/kubernetes/manifests/kube-apiserver.yaml")
+    switched = changed_at(lab, "/usr/bin/kubelet")
+    results.case(
+        "custom_kubelet/in_its_own_step",
+        "each kubelet switched after the last server's manifest, one node at a time",
+        f"manifests at {', '.join(servers)}; kubelets at {', '.join(switched)}",
+        max(servers) < min(switched) and switched == sorted(set(switched)),
+    )
+    run = lab.play("upgrade", *given)
+    results.case("custom_kubelet/again", "exit code 0, changed=0", f"exit code {run.code}, changed={run.changed}")
 
 
 # Packages
