@@ -76,7 +76,6 @@ def k8s_info(lab: Lab) -> list[str]:
         "kubernetes.core.k8s_info": {
             "kubeconfig": str(lab.folder / "admin.conf"),
             "host": "https://{{ item }}",
-            "tls_server_name": "kubernetes.default.svc",
             "api_version": "apiregistration.k8s.io/v1",
             "kind": "APIService",
         }
