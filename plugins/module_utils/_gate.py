@@ -3,7 +3,7 @@
 # Not for use outside of this collection.
 """Gates: what was observed, what was expected, what to do next; and waiting for one to hold.
 
-A module cannot print while it runs. So a waiting module samples until its state changes, returns that state
+A module cannot print while it runs. So a waiting module samples until its state has changed, returns that state
 as ``progress`` and is started again by its action plug-in, which prints it. One such start is a slice.
 """
 
@@ -22,6 +22,10 @@ SKIPPED = "skipped"
 
 BLOCKING = "blocking"
 WARNING = "warning"
+
+#: Seconds that a new state has to last before it is told. To be started again takes a module about as long, and what
+#: comes about meanwhile is noticed only after that.
+LASTING = 1.0
 
 
 @dataclasses.dataclass
@@ -110,15 +114,17 @@ def argument_spec(*parts: t.Mapping[str, dict[str, t.Any]]) -> dict[str, dict[st
     return spec
 
 
-def wait(look: t.Callable[[], Sample], params: t.Mapping[str, t.Any]) -> Waited:
+def wait(look: t.Callable[[], Sample], params: t.Mapping[str, t.Any], lasting: float = LASTING) -> Waited:
     """Look each ``interval`` until ``stable_samples`` looks in a row passed, or ``timeout`` is over.
 
-    Samples in a row are counted anew in each slice, as nobody looked in between two of them.
+    Samples in a row are counted anew in each slice, as nobody looked in between two of them. A slice ends with a state
+    that is another one than the slice began with for *lasting* seconds; with 0 as soon as it is seen.
     """
     known = params["slice"] or {"progress": None, "elapsed_seconds": 0.0, "samples": 0}
     started = time.monotonic()
     samples = known["samples"]
     in_a_row = 0
+    changed: float | None = None
     while True:
         begun = time.monotonic()
         sample = look()
@@ -129,8 +135,13 @@ def wait(look: t.Callable[[], Sample], params: t.Mapping[str, t.Any]) -> Waited:
             return Waited(sample, False, False, samples, elapsed)
         if elapsed >= params["timeout"]:
             return Waited(sample, False, True, samples, elapsed)
-        if params["slice"] and not sample.passed and sample.progress != known["progress"]:
-            return Waited(sample, True, False, samples, elapsed)
+        if params["slice"]:
+            if sample.passed or sample.progress == known["progress"]:
+                changed = None
+            elif changed is None:
+                changed = begun
+            if changed is not None and time.monotonic() - changed >= lasting:
+                return Waited(sample, True, False, samples, elapsed)
         # The interval is a bound on the load this puts on the servers, not a guess at when the state will hold.
         time.sleep(max(0.0, params["interval"] - (time.monotonic() - begun)))
 

@@ -189,6 +189,8 @@ def main() -> t.NoReturn:
         module.fail_json(msg="command is missing, expected it but with attach_only or evidence_only.")
     step = Step(module, params["name"])
     memory = dict((params["slice"] or {}).get("memory") or {})
+    # What is begun outlives a lost connection as soon as the controller knows of it.
+    lasting = _gate.LASTING if memory else 0.0
     if module.check_mode:
         module.exit_json(changed=not params["attach_only"], attached=False, output=[], command=params["command"])
     if "attached" not in memory:
@@ -197,7 +199,7 @@ def main() -> t.NoReturn:
             if params["attach_only"]:
                 module.exit_json(changed=False, attached=False, output=step.tail())
             step.start(params["command"], params["run_id"])
-    waited = _gate.wait(lambda: look(step), params)
+    waited = _gate.wait(lambda: look(step), params, lasting)
     if waited.pending:
         module.exit_json(**_gate.pending(waited, memory))
     result = {"attached": memory["attached"], "output": step.tail(), "changed": True}

@@ -117,12 +117,12 @@ def progress(done: int, total: int) -> str:
     return f"snapshot: {done * 10 // total * total // 10 // 2**20} of {total // 2**20} MiB"
 
 
-def look(job: _snapshot.Job, total: int, shown: str, until: float) -> _gate.Sample:
-    """What came of it, or how far it is: not before *until*, and till then what is *shown* already."""
+def look(job: _snapshot.Job, total: int) -> _gate.Sample:
+    """What came of it, or how far it is."""
     result = job.result()
     if result:
         return _gate.Sample(not result.trouble, "", final=True, data=result)
-    return _gate.Sample(False, progress(job.written(), total) if time.monotonic() >= until else shown)
+    return _gate.Sample(False, progress(job.written(), total))
 
 
 def begin(job: _snapshot.Job, module: AnsibleModule) -> tuple[_snapshot.Source, _snapshot.Live]:
@@ -167,10 +167,10 @@ def main() -> t.NoReturn:
             else:
                 found = job.write(origin, params["timeout"])
         if not found:
-            shown, until = params["slice"]["progress"], time.monotonic() + PAUSE
             waited = _gate.wait(
-                lambda: look(job, memory["live"]["size_bytes"], shown, until),
+                lambda: look(job, memory["live"]["size_bytes"]),
                 {**params, "timeout": params["timeout"] + GRACE},
+                lasting=PAUSE,
             )
             if waited.pending:
                 module.exit_json(**_gate.pending(waited, memory))

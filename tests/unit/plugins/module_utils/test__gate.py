@@ -39,7 +39,7 @@ def test_a_final_sample_ends_the_wait():
 
 def test_a_slice_ends_when_the_state_changes_and_counts_on():
     known = {"progress": "before", "elapsed_seconds": 0.0, "samples": 7}
-    waited = _gate.wait(looks(False), {**PARAMS, "slice": known})
+    waited = _gate.wait(looks(False), {**PARAMS, "slice": known}, lasting=0.0)
     assert (waited.pending, waited.samples) == (True, 8)
     assert _gate.pending(waited, {"seen": 1}) == {
         "changed": False,
@@ -48,6 +48,21 @@ def test_a_slice_ends_when_the_state_changes_and_counts_on():
         "samples": 8,
         "memory": {"seen": 1},
     }
+
+
+def test_a_state_that_does_not_last_ends_no_slice():
+    known = {"progress": "before", "elapsed_seconds": 0.0, "samples": 7}
+    waited = _gate.wait(looks(False, True, False, True, True, True), {**PARAMS, "slice": known}, lasting=3600.0)
+    assert (waited.pending, waited.sample.passed, waited.samples) == (False, True, 13)
+
+
+def test_a_state_that_lasts_ends_the_slice(monkeypatch):
+    seconds = iter(range(100))
+    monkeypatch.setattr(_gate.time, "monotonic", lambda: next(seconds))
+    known = {"progress": "before", "elapsed_seconds": 0.0, "samples": 7}
+    waited = _gate.wait(looks(*[False] * 9), {**PARAMS, "slice": known}, lasting=5.0)
+    assert waited.pending
+    assert 8 < waited.samples < 16
 
 
 def test_time_of_earlier_slices_counts():
