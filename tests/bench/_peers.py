@@ -137,11 +137,11 @@ def measured(lab: Lab, way: str, number: int) -> dict[str, float]:
 
 
 def run(results: Results, pairs: int) -> None:
-    took: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
+    took: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS if results.wants(f"peers/{way}")}
     with lab_of("bench-peers", 3) as lab:
         lab.settle()
         for number in range(1, pairs + 1):
-            for way in WAYS:
+            for way in took:
                 try:
                     took[way].append(measured(lab, way, number))
                 except NotAsWanted as error:
