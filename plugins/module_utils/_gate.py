@@ -23,9 +23,9 @@ SKIPPED = "skipped"
 BLOCKING = "blocking"
 WARNING = "warning"
 
-#: Seconds that a new state has to last before it is told. To be started again takes a module about as long, and what
-#: comes about meanwhile is noticed only after that.
-LASTING = 1.0
+#: Seconds that a new state has to last before it is told. To be started again takes a module a second, and what comes
+#: about meanwhile is noticed only after that; a server that starts has states of a second.
+LASTING = 2.0
 
 
 @dataclasses.dataclass
