@@ -165,6 +165,11 @@ def hidden(
     ]
 
 
+def some(resources: t.Sequence[str]) -> str:
+    """The first two by name."""
+    return f"{', '.join(resources[:2])}{', ...' if len(resources) > 2 else ''}"
+
+
 def _all_differences(views: t.Mapping[str, ServerView]) -> list[Difference]:
     verbs: dict[Resource, frozenset[str]] = {}
     kinds: dict[Resource, Kind] = {}

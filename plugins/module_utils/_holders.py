@@ -100,8 +100,3 @@ def stale(look: _views.Look) -> Stale:
             if peer != name and of_peer:
                 found[name, peer] = of_peer
     return found
-
-
-def some(resources: t.Sequence[str]) -> str:
-    """The first two by name."""
-    return f"{', '.join(resources[:2])}{', ...' if len(resources) > 2 else ''}"

@@ -21,28 +21,20 @@ import contextlib
 import dataclasses
 import fcntl
 import json
-import os
 import threading
 import time
 import typing as t
 
-from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _api, _node
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _api, _meter_folder
 
 with contextlib.suppress(ImportError):  # _api.connect says so
     import urllib3
 
-#: What the endpoint of the kubeconfig is called among the targets.
-LOAD_BALANCER = "load balancer"
 #: Exists always, and a GET of one object by name is a read that goes through etcd (a list could come from a cache).
 #: It passes authentication, authorization, and priority and fairness on its way; /healthz and /readyz do not.
 PATH = "/api/v1/namespaces/kube-system"
 #: A connection that did not come about, or was lost: what a client tries again.
 LOST = frozenset(["refused", "reset"])
-#: The folder of a run's meters within the run's, and files in it.
-FOLDER = "availability"
-ALIVE, STOP, SUFFIX = "alive", "stop", ".jsonl"
-#: How often it is looked whether to go on, in seconds.
-LOOK = 0.25
 FLUSH = 1.0
 
 
@@ -179,7 +171,7 @@ class Meter:
             begun = time.time()
             while goes_on():
                 # Requests go by threads of their own; this looks whether to end, and whether to write.
-                time.sleep(LOOK)
+                time.sleep(_meter_folder.LOOK)
                 if time.time() - begun >= FLUSH:
                     begun = self._write(file, begun)
             for target in self._targets:
@@ -195,73 +187,3 @@ class Meter:
         file.write(json.dumps(line) + "\n")
         file.flush()
         return now
-
-
-@dataclasses.dataclass(frozen=True)
-class Folder:
-    """Where the meters of one run write, on the host they run on.
-
-    That is the run's own folder where the controller is that host, so that nothing has to be fetched. ``pid`` is then
-    the process of the run, without which there is no use in going on; 0 elsewhere.
-    """
-
-    path: str
-    pid: int = 0
-
-    @classmethod
-    def of(cls, run_directory: str) -> Folder:
-        journal = os.path.join(run_directory, "journal.jsonl")
-        try:
-            with open(journal, encoding="utf-8") as file:
-                pid = int(json.loads(file.readline())["pid"])
-        except (OSError, ValueError, LookupError):
-            name = os.path.basename(os.path.normpath(run_directory))
-            return cls(os.path.expanduser(os.path.join("~", ".ansible", "mixedversion-kubernetes", name)))
-        return cls(os.path.join(run_directory, FOLDER), pid)
-
-    @property
-    def local(self) -> bool:
-        return self.pid > 0
-
-    def make(self) -> None:
-        os.makedirs(self.path, mode=0o755 if self.local else 0o700, exist_ok=True)
-        self.touch()
-
-    def file(self, name: str) -> str:
-        return os.path.join(self.path, name + SUFFIX)
-
-    def names(self) -> list[str]:
-        with contextlib.suppress(FileNotFoundError):
-            return sorted(name[: -len(SUFFIX)] for name in os.listdir(self.path) if name.endswith(SUFFIX))
-        return []
-
-    def touch(self) -> None:
-        """Tell the meters that their run goes on."""
-        with open(os.path.join(self.path, ALIVE), "w", encoding="utf-8"):
-            pass
-
-    def stop(self) -> None:
-        """Tell the meters that their run is over."""
-        with open(os.path.join(self.path, STOP), "w", encoding="utf-8"):
-            pass
-
-    def goes_on(self, patience: float) -> bool:
-        """Whether the run is still there: not stopped, its process alive, and not silent for longer than *patience*."""
-        if os.path.exists(os.path.join(self.path, STOP)):
-            return False
-        if self.local:
-            return _node.alive(self.pid)
-        with contextlib.suppress(FileNotFoundError):
-            return time.time() - os.stat(os.path.join(self.path, ALIVE)).st_mtime < patience
-        return False
-
-    def running(self) -> list[str]:
-        """The meters that hold their file's lock, which ends with their process."""
-        found = []
-        for name in self.names():
-            with open(self.file(name), encoding="utf-8") as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    found.append(name)
-        return found

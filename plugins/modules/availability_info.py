@@ -70,13 +70,13 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _api, _gate, _meter
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _api, _gate, _meter_folder
 
 #: A request that is under way when a meter is told to stop ends by then.
 ENDS_WITHIN = 15.0
 
 
-def news(folder: _meter.Folder, have: t.Mapping[str, t.Any]) -> dict[str, str]:
+def news(folder: _meter_folder.Folder, have: t.Mapping[str, t.Any]) -> dict[str, str]:
     """By meter what it has written since, up to its last whole line."""
     found = {}
     for name in folder.names():
@@ -101,14 +101,14 @@ def main() -> t.NoReturn:
         supports_check_mode=True,
     )
     params = module.params
-    folder = _meter.Folder.of(params["run_directory"])
+    folder = _meter_folder.Folder.of(params["run_directory"])
     if folder.names() and not module.check_mode:
         if params["stop"]:
             folder.stop()
             end = time.monotonic() + ENDS_WITHIN
             while folder.running() and time.monotonic() < end:
                 # No child of this process: that it has ended is seen by its files alone.
-                time.sleep(_meter.LOOK / 5)
+                time.sleep(_meter_folder.LOOK / 5)
         else:
             folder.touch()
     module.exit_json(

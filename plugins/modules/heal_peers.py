@@ -101,6 +101,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mixedversion.kubernetes.plugins.module_utils import (
     _api,
+    _discovery,
     _gate,
     _holders,
     _leases,
@@ -288,15 +289,15 @@ def stale_findings(healed: t.Iterable[Entry], found: Stale, left: Stale, heal_ti
     for entry in healed:
         resources = found[entry["server"], entry["peer"]]
         evidence = (
-            f"{entry['server']} lacked {len(resources)} of what {entry['peer']} serves ({_holders.some(resources)}); "
+            f"{entry['server']} lacked {len(resources)} of what {entry['peer']} serves ({_discovery.some(resources)}); "
             f"it knew them {entry['healed_seconds']:.3f} s after the holder of {entry['lease']} was changed, and still "
             "when that was taken back"
         )
         told.append(finding("stale_peer", entry["server"], entry["peer"], evidence))
     for (name, peer), resources in left.items():
         evidence = (
-            f"{name} lacks {len(resources)} that {peer} serves itself ({_holders.some(resources)}), every way is open, "
-            f"and a change of a Lease's holder did not help within {heal_timeout:g} s; the holder was put back"
+            f"{name} lacks {len(resources)} that {peer} serves itself ({_discovery.some(resources)}), every way is "
+            f"open, and a change of a Lease's holder did not help within {heal_timeout:g} s; the holder was put back"
         )
         action = f"Read the log of kube-apiserver on {name} for errors syncing peer discovery, and restart it."
         told.append(finding("stale_peer", name, peer, evidence, action))

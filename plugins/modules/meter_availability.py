@@ -77,7 +77,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _api, _gate, _meter
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _api, _gate, _meter, _meter_folder
 
 
 def main() -> t.NoReturn:
@@ -103,14 +103,14 @@ def main() -> t.NoReturn:
             "Nothing was asked."
         )
     cluster = _api.connect(module)
-    asked = {params["target"] or _meter.LOAD_BALANCER: cluster.endpoint}
+    asked = {params["target"] or _meter_folder.LOAD_BALANCER: cluster.endpoint}
     if not params["target"]:
         try:
             servers = {target.name: cluster.server(target) for target in _api.targets(module, cluster)}
         except _api.ApiError as error:
             module.fail_json(msg=str(error))
         asked = {**servers, **asked}
-    folder = _meter.Folder.of(params["run_directory"])
+    folder = _meter_folder.Folder.of(params["run_directory"])
     file = folder.file(params["name"])
     if module.check_mode:
         module.exit_json(changed=False, file=file)

@@ -134,7 +134,7 @@ def judge(look: _views.Look, expected_leases: list[str] | None, deletions: _view
     missing = {name: found for name, found in _discovery.missing(look.views, look.excluded).items() if found}
     if missing:
         words = [
-            f"{name} lacks {len(found)} ({', '.join(map(str, found[:2]))}{', ...' if len(found) > 2 else ''})"
+            f"{name} lacks {len(found)} ({_discovery.some([str(resource) for resource in found])})"
             for name, found in missing.items()
         ]
         return Verdict(

@@ -16,7 +16,7 @@ import json
 import os
 import typing as t
 
-from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _gate, _meter
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _gate, _meter_folder
 
 #: The series of one target has no more stretches than this; seconds are joined until it has not.
 MOST_STRETCHES = 300
@@ -37,8 +37,8 @@ class Phase:
     begun: float
 
 
-def _folder(run_directory: str) -> _meter.Folder:
-    return _meter.Folder(os.path.join(run_directory, _meter.FOLDER))
+def _folder(run_directory: str) -> _meter_folder.Folder:
+    return _meter_folder.Folder(os.path.join(run_directory, _meter_folder.FOLDER))
 
 
 def read(run_directory: str) -> list[Line]:
@@ -90,7 +90,7 @@ def phases(report: t.Mapping[str, t.Any]) -> list[Phase]:
 def summarise(lines: t.Sequence[Line], during: t.Sequence[Phase]) -> list[dict[str, t.Any]]:
     """One entry a target, the load balancer first: the report's ``availability``."""
     names = list(dict.fromkeys(name for line in lines for name in line["targets"]))
-    names.sort(key=lambda name: name != _meter.LOAD_BALANCER)
+    names.sort(key=lambda name: name != _meter_folder.LOAD_BALANCER)
     return [_Target(name, lines).dump(during) for name in names]
 
 
@@ -107,7 +107,7 @@ def judge(availability: t.Sequence[t.Mapping[str, t.Any]], limit: float, node: s
         "that was leaving, mend its checks (docs/availability.md). The next run counts anew and goes on from here.",
     )
     for entry in availability:
-        if entry["target"] == _meter.LOAD_BALANCER and entry["requests"]:
+        if entry["target"] == _meter_folder.LOAD_BALANCER and entry["requests"]:
             gate.verdict = _gate.PASSED if entry["unavailable_seconds"] <= limit else _gate.FAILED
             gate.observed = told(entry)
             gate.samples = entry["requests"]

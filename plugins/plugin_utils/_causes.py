@@ -17,7 +17,7 @@ import dataclasses
 import typing as t
 
 from ansible_collections.mixedversion.kubernetes.plugins.module_utils import (
-    _holders,
+    _discovery,
     _leases,
     _metrics,
     _proxy,
@@ -604,7 +604,7 @@ def stale_peer(facts: Facts) -> list[Finding]:
                 "stale_peer",
                 name,
                 f"the merged discovery of {name} lacks {len(resources)} that {peer} serves itself "
-                f"({_holders.some(resources)}); {way}"
+                f"({_discovery.some(resources)}); {way}"
                 + (f"; {errors:.0f} failed fetches since {name} started" if errors else "")
                 + (f"; {listed(young)} started less than {SETTLED_SECONDS:.0f} s ago" if young else ""),
                 "Start diagnose with control_plane_repair=true: it changes the holder of a Lease and back, and every "

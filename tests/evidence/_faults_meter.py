@@ -25,7 +25,7 @@ from _lab import Lab, NotAsWanted, lab_of, log_of, or_left_out, say, until
 
 sys.path.insert(0, str(ROOT / "build" / "collections"))
 
-from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _meter
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _meter_folder
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _availability, _run
 
 ETCD_PKI = "/etc/kubernetes/pki/etcd"
@@ -38,7 +38,7 @@ def metered(lab: Lab, what: str) -> t.Iterator[_run.Run]:
     run = _run.start(
         str(lab.out / "meter"), {"playbook": "", "target": lab.target, "check_mode": False, "pid": os.getpid()}
     )
-    folder = _meter.Folder.of(run.directory)
+    folder = _meter_folder.Folder.of(run.directory)
     options = {"kubeconfig": str(lab.folder / "admin.conf"), "run_directory": run.directory}
     with log_of(f"meter-{what}").open("w") as log:
         process = subprocess.Popen(
@@ -63,8 +63,8 @@ def metered(lab: Lab, what: str) -> t.Iterator[_run.Run]:
 
 def counted(run: _run.Run) -> dict[str, float]:
     """What came of the load balancer's requests."""
-    balancer = next(entry for entry in run.report()["availability"] if entry["target"] == _meter.LOAD_BALANCER)
-    say(f"{_meter.LOAD_BALANCER}: {_availability.told(balancer)}")
+    balancer = next(entry for entry in run.report()["availability"] if entry["target"] == _meter_folder.LOAD_BALANCER)
+    say(f"{_meter_folder.LOAD_BALANCER}: {_availability.told(balancer)}")
     found: dict[str, float] = {key: balancer[key] for key in KEPT}
     found["answered_at_the_second_try"] = sum(balancer["retries"].values())
     return found

@@ -17,7 +17,7 @@ import pytest
 
 kubernetes = pytest.importorskip("kubernetes", reason="nodes have no client of the API")
 
-from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _api, _meter  # noqa: E402
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _api, _meter, _meter_folder  # noqa: E402
 
 TIMEOUT = 0.5
 
@@ -219,7 +219,7 @@ def journal(folder, pid):
     (folder / "journal.jsonl").write_text(
         json.dumps({"at": "2026-11-24T00:30:00Z", "event": "run_started", "pid": pid})
     )
-    return _meter.Folder.of(str(folder))
+    return _meter_folder.Folder.of(str(folder))
 
 
 def test_on_the_controller_it_goes_on_as_long_as_the_run(tmp_path):
@@ -237,7 +237,7 @@ def test_on_the_controller_it_goes_on_as_long_as_the_run(tmp_path):
 
 def test_elsewhere_it_goes_on_as_long_as_somebody_asks(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    folder = _meter.Folder.of("/no/such/reports/20261124T003000Z-ab12")
+    folder = _meter_folder.Folder.of("/no/such/reports/20261124T003000Z-ab12")
     assert folder.path == str(tmp_path / ".ansible" / "mixedversion-kubernetes" / "20261124T003000Z-ab12")
     assert not folder.local
     assert not folder.goes_on(patience=3600)

@@ -9,7 +9,7 @@ import xml.etree.ElementTree
 import jsonschema
 import pytest
 
-from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _meter
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _meter_folder
 from ansible_collections.mixedversion.kubernetes.plugins.modules import availability_info
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import (
     _availability,
@@ -161,7 +161,7 @@ def test_names_are_escaped_in_the_picture(lines):
 
 
 def test_what_another_host_counted_is_brought_line_by_line(tmp_path, lines):
-    there = _meter.Folder(str(tmp_path / "there"))
+    there = _meter_folder.Folder(str(tmp_path / "there"))
     there.make()
     here = str(tmp_path / "here")
     texts = [json.dumps(entry) + "\n" for entry in lines]
