@@ -575,7 +575,8 @@ def readyz(server: t.Mapping[str, t.Any]) -> _gate.Sample:
 
 def waiting(module: AnsibleModule, look: t.Callable[[], _gate.Sample], gate: _gate.Gate | None) -> dict[str, t.Any]:
     """Wait in slices; a gate says what it came to, or else a time-out is a failure."""
-    waited = _gate.wait(look, module.params)
+    # What is begun outlives a lost connection as soon as the controller knows of it.
+    waited = _gate.wait(look, module.params, lasting=0.0)
     if waited.pending:
         module.exit_json(**_gate.pending(waited, {"begun": True}))
     held = waited.sample.passed
