@@ -3,7 +3,7 @@
 """Three clusters of one inventory: each verified by a worker of ansible-runner, and all by the playbook fleet.
 
 The workers are processes of this machine, each with a folder and a home of its own; the way to them is a pipe instead
-of the page's SSH.
+of the page's SSH, and then Receptor.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import tempfile
 import time
 import typing as t
 
+import _receptor
 import yaml
 from _common import OUT, ROOT, Results, end
 from _lab import Lab, NotAsWanted, lab_of, or_left_out, say
@@ -30,7 +31,7 @@ from ansible_collections.mixedversion.kubernetes.tests.tools import pages
 PAGE = ROOT / "docs" / "fleets.md"
 #: As the page calls them.
 CLUSTERS = ("north", "south", "west")
-CASES = tuple(f"fleets/{name}" for name in ("three_workers", "lost_workers", "playbook", "plan", "plans"))
+CASES = tuple(f"fleets/{name}" for name in ("three_workers", "lost_workers", "receptor", "playbook", "plan", "plans"))
 
 
 def commands(beginning: str) -> list[str]:
@@ -116,7 +117,7 @@ def by_workers(results: Results, labs: t.Mapping[str, Lab], work: pathlib.Path, 
         path.write_text(text)
     (work / "gather.yml").write_text(block("fleet_report"))
     begun = time.monotonic()
-    (for_north,) = commands("ansible-runner transmit fleet")
+    for_north, dummy = commands("ansible-runner transmit fleet")
     line = for_north.replace("ssh worker1 ", "")
     running = [start(line.replace("north", name), work, work / f"home-{name}", log) for name in CLUSTERS]
     codes = [ended(one) for one in running]
@@ -135,6 +136,22 @@ def by_workers(results: Results, labs: t.Mapping[str, Lab], work: pathlib.Path, 
     wanted = {"north": "succeeded", "south": "no_report", "west": "no_report"}
     observed = gathered(work / "results" / "artifacts")
     results.case("fleets/lost_workers", f"not 0, {wanted}", f"{code}, {observed}", code != 0 and observed == wanted)
+
+
+def by_receptor(results: Results, work: pathlib.Path, log: pathlib.Path) -> None:
+    """The page's other line for each cluster at once, each by a worker of its own, and the same gathering."""
+    shutil.rmtree(work / "results")
+    dummy, for_north = commands("ansible-runner transmit fleet")
+    with _receptor.mesh(work / "mesh", [f"{name}-worker" for name in CLUSTERS], environment) as control:
+        line = for_north.replace("/run/receptor/receptor.sock", str(control)).replace("worker1", "north-worker")
+        begun = time.monotonic()
+        running = [start(line.replace("north", name), work, work / f"home-{name}", log) for name in CLUSTERS]
+        codes = [ended(one) for one in running]
+        results.figure("fleets/receptor_seconds", time.monotonic() - begun)
+    say(f"exit codes of process: {codes}")
+    code = ended(start("ansible-playbook gather.yml", work, work / "home", log))
+    wanted = dict.fromkeys(CLUSTERS, "succeeded")
+    results.case("fleets/receptor", (0, wanted), (code, gathered(work / "results" / "artifacts")))
 
 
 def by_playbook(results: Results, work: pathlib.Path, log: pathlib.Path) -> None:
@@ -163,4 +180,5 @@ def run(results: Results) -> None:
         labs = {name: stack.enter_context(lab_of(f"fleet-{name}", 1)) for name in CLUSTERS}
         work = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fleets-")))
         by_workers(results, labs, work, log)
+        by_receptor(results, work, log)
         by_playbook(results, work, log)
