@@ -26,6 +26,8 @@ WARNING = "warning"
 #: Seconds that a new state has to last before it is told. To be started again takes a module a second, and what comes
 #: about meanwhile is noticed only after that; a server that starts has states of a second.
 LASTING = 2.0
+#: For what runs on a node: the controller bears that the connection is lost as soon as it has been told a state.
+AT_ONCE = 0.0
 
 
 @dataclasses.dataclass
@@ -118,7 +120,7 @@ def wait(look: t.Callable[[], Sample], params: t.Mapping[str, t.Any], lasting: f
     """Look each ``interval`` until ``stable_samples`` looks in a row passed, or ``timeout`` is over.
 
     Samples in a row are counted anew in each slice, as nobody looked in between two of them. A slice ends with a state
-    that is another one than the slice began with for *lasting* seconds; with 0 as soon as it is seen.
+    that is another one than the slice began with for *lasting* seconds.
     """
     known = params["slice"] or {"progress": None, "elapsed_seconds": 0.0, "samples": 0}
     started = time.monotonic()

@@ -189,8 +189,7 @@ def main() -> t.NoReturn:
         module.fail_json(msg="command is missing, expected it but with attach_only or evidence_only.")
     step = Step(module, params["name"])
     memory = dict((params["slice"] or {}).get("memory") or {})
-    # What is begun outlives a lost connection as soon as the controller knows of it.
-    lasting = _gate.LASTING if memory else 0.0
+    lasting = _gate.LASTING if memory else _gate.AT_ONCE
     if module.check_mode:
         module.exit_json(changed=not params["attach_only"], attached=False, output=[], command=params["command"])
     if "attached" not in memory:

@@ -575,8 +575,7 @@ def readyz(server: t.Mapping[str, t.Any]) -> _gate.Sample:
 
 def waiting(module: AnsibleModule, look: t.Callable[[], _gate.Sample], gate: _gate.Gate | None) -> dict[str, t.Any]:
     """Wait in slices; a gate says what it came to, or else a time-out is a failure."""
-    # What is begun outlives a lost connection as soon as the controller knows of it.
-    waited = _gate.wait(look, module.params, lasting=0.0)
+    waited = _gate.wait(look, module.params, _gate.AT_ONCE)
     if waited.pending:
         module.exit_json(**_gate.pending(waited, {"begun": True}))
     held = waited.sample.passed

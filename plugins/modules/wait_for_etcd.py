@@ -76,8 +76,7 @@ def main() -> t.NoReturn:
     except _etcd.EtcdError as error:
         module.fail_json(msg=str(error))
     host = _etcd.Host.read()
-    # On the node, where a connection that is lost later than what was told first is only looked for again.
-    waited = _gate.wait(lambda: look(gateway, host, params["version"]), params, lasting=0.0)
+    waited = _gate.wait(lambda: look(gateway, host, params["version"]), params, _gate.AT_ONCE)
     if waited.pending:
         module.exit_json(**_gate.pending(waited))
     gate = _gate.Gate(

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import os
-import pathlib
 import shlex
 import statistics
 import subprocess
@@ -27,13 +26,13 @@ import zipfile
 
 import yaml
 from _clock import clocked
-from _common import ROOT, Results
+from _common import CACHE, ROOT, Results
 from _lab import Lab, NotAsWanted, lab_of, log_of, say
 
 AWAY = 20.0
 BENCH = ROOT / "build" / "bench"
 #: Where `make package` keeps the package that holds kubernetes.core.
-CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "mixedversion-kubernetes" / "awx"
+AWX = CACHE / "awx"
 
 
 def ours(lab: Lab) -> list[str]:
@@ -66,7 +65,7 @@ def kubectl(lab: Lab) -> list[str]:
 def k8s_info(lab: Lab) -> list[str]:
     core = BENCH / "collections"
     if not (core / "ansible_collections" / "kubernetes").exists():
-        wheels = sorted(CACHE.glob("ansible-*.whl"))
+        wheels = sorted(AWX.glob("ansible-*.whl"))
         if not wheels:
             raise NotAsWanted("kubernetes.core is not here; `make package` fetches the package that holds it")
         with zipfile.ZipFile(wheels[-1]) as wheel:

@@ -14,7 +14,6 @@ server         the server answers /readyz with 200
 from __future__ import annotations
 
 import json
-import pathlib
 import statistics
 import subprocess
 import threading
@@ -66,10 +65,11 @@ def measured(lab: Lab, name: str, number: int) -> dict[str, float]:
                 return
 
     began = time.time()
-    with log_of(f"bench-reaction-{name}-{number}").open("w") as out:
+    log = log_of(f"bench-reaction-{name}-{number}")
+    with log.open("w") as out:
         process = subprocess.Popen(words, cwd=ROOT, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
         # It has to be at its waiting by then, which it is as soon as it has said so.
-        while "no answer" not in pathlib.Path(out.name).read_text() and process.poll() is None:
+        while "no answer" not in log.read_text() and process.poll() is None:
             time.sleep(0.2)
         reader = threading.Thread(target=read, daemon=True)
         reader.start()

@@ -26,6 +26,8 @@ import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 OUT = ROOT / "build" / "evidence"
+#: Where labs and checks keep what they downloaded and built.
+CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "mixedversion-kubernetes"
 
 
 def now() -> str:

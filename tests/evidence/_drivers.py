@@ -26,6 +26,23 @@ BROKEN = "---\n- name: A task that fails\n  ansible.builtin.fail:\n    msg: this
 RISK = [{"id": "etcd_version", "reason": "shown by the evidence: the example does not touch etcd"}]
 
 
+def dry_run(lab: Lab, results: Results, section: str, *arguments: str) -> None:
+    """With `--check`, where an upgrade is to come."""
+    run, written = measured(lab, lambda: lab.play("upgrade", *arguments, "--check"))
+    results.case(
+        f"{section}/dry_run",
+        "exit code 0, nothing written",
+        f"exit code {run.code}, {written}",
+        not run.code and written.nothing,
+    )
+
+
+def again(lab: Lab, results: Results, section: str, *arguments: str) -> None:
+    """Where an upgrade has been."""
+    run = lab.play("upgrade", *arguments)
+    results.case(f"{section}/again", "exit code 0, changed=0", f"exit code {run.code}, changed={run.changed}")
+
+
 def custom(lab: Lab, results: Results) -> None:
     def given(**others: t.Any) -> tuple[str, ...]:
         points = ("step", "flags", "fetch", "put_back")
@@ -54,13 +71,7 @@ def custom(lab: Lab, results: Results) -> None:
     )
     old_etcd = lab.play("upgrade", *given(control_plane_accepted_risks=[]))
     refused("custom/etcd_too_old", old_etcd, "by your own means, or accept etcd_version")
-    run, written = measured(lab, lambda: lab.play("upgrade", *given(), "--check"))
-    results.case(
-        "custom/dry_run",
-        "exit code 0, nothing written",
-        f"exit code {run.code}, {written}",
-        not run.code and written.nothing,
-    )
+    dry_run(lab, results, "custom", *given())
 
     say("section custom: a step that fails")
     broken = lab.out / "broken.yml"
@@ -88,8 +99,7 @@ def custom(lab: Lab, results: Results) -> None:
         run.code == 0 and at == [lab.target] and "passed" in probes and "failed" not in probes,
     )
     results.figure("custom/upgrade_seconds", run.seconds)
-    run = lab.play("upgrade", *given())
-    results.case("custom/again", "exit code 0, changed=0", f"exit code {run.code}, changed={run.changed}")
+    again(lab, results, "custom", *given())
 
 
 def changed_at(lab: Lab, path: str) -> list[str]:
@@ -107,13 +117,7 @@ def kubelet(lab: Lab, results: Results) -> None:
         "control_plane_custom_kubelet": [str(EXAMPLE / "kubeadm_kubelet.yml")],
     }
     given = ("-e", json.dumps(variables))
-    run, written = measured(lab, lambda: lab.play("upgrade", *given, "--check"))
-    results.case(
-        "kubelet/dry_run",
-        "exit code 0, nothing written",
-        f"exit code {run.code}, {written}",
-        not run.code and written.nothing,
-    )
+    dry_run(lab, results, "kubelet", *given)
     run = lab.play("upgrade", *given)
     nodes = json.loads(lab.kubectl("get node -o json"))["items"]
     at = sorted({*lab.versions().values(), *(node["status"]["nodeInfo"]["kubeletVersion"] for node in nodes)})
@@ -133,8 +137,7 @@ def kubelet(lab: Lab, results: Results) -> None:
         f"manifests at {', '.join(servers)}; kubelets at {', '.join(switched)}",
         max(servers) < min(switched) and in_order == sorted(set(switched)),
     )
-    run = lab.play("upgrade", *given)
-    results.case("kubelet/again", "exit code 0, changed=0", f"exit code {run.code}, changed={run.changed}")
+    again(lab, results, "kubelet", *given)
 
 
 # Packages
@@ -244,14 +247,13 @@ def package(lab: Lab, results: Results) -> None:
         wanted = f"hold kubeadm {new} install kubectl {new} hold kubelet {new}"
         found = sorted({dpkg(lab, host) for host in lab.hosts})
         results.case("package/upgrade", f"exit code 0, {wanted}", f"exit code {run.code}, {'; '.join(found)}")
-        kubeadm, kubelet = moved(lab, "kubeadm"), moved(lab, "kubelet")
+        kubeadms, kubelets = moved(lab, "kubeadm"), moved(lab, "kubelet")
         count = len(lab.hosts)
         results.case(
             "package/kubelet_in_its_own_step",
             "each node's kubelet replaced once, after the last kubeadm",
-            f"kubeadm at {', '.join(kubeadm)}; kubelet at {', '.join(kubelet)}",
-            len(kubeadm) == len(kubelet) == count and max(kubeadm) < min(kubelet),
+            f"kubeadm at {', '.join(kubeadms)}; kubelet at {', '.join(kubelets)}",
+            len(kubeadms) == len(kubelets) == count and max(kubeadms) < min(kubelets),
         )
         results.figure("package/upgrade_seconds", run.seconds)
-        run = lab.play("upgrade", *given(lab.target))
-        results.case("package/again", "exit code 0, changed=0", f"exit code {run.code}, changed={run.changed}")
+        again(lab, results, "package", *given(lab.target))

@@ -104,6 +104,21 @@ def gathered(folder: pathlib.Path) -> dict[str, str]:
     }
 
 
+def gather(work: pathlib.Path, log: pathlib.Path) -> tuple[int, dict[str, str]]:
+    """The page's playbook of three lines: its exit code, and by cluster what it found."""
+    code = ended(start("ansible-playbook gather.yml", work, work / "home", log))
+    return code, gathered(work / "results" / "artifacts")
+
+
+def each(results: Results, way: str, for_north: str, work: pathlib.Path, log: pathlib.Path) -> None:
+    """The line of one cluster for all of them at once, timed."""
+    begun = time.monotonic()
+    running = [start(for_north.replace("north", name), work, work / f"home-{name}", log) for name in CLUSTERS]
+    codes = [ended(one) for one in running]
+    results.figure(f"fleets/{way}_seconds", time.monotonic() - begun)
+    say(f"exit codes of process: {codes}")
+
+
 def by_workers(results: Results, labs: t.Mapping[str, Lab], work: pathlib.Path, log: pathlib.Path) -> None:
     """transmit, worker and process for each cluster at once, then the page's playbook of three lines."""
     for name, text in {
@@ -116,25 +131,18 @@ def by_workers(results: Results, labs: t.Mapping[str, Lab], work: pathlib.Path, 
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     (work / "gather.yml").write_text(block("fleet_report"))
-    begun = time.monotonic()
     for_north, dummy = commands("ansible-runner transmit fleet")
     line = for_north.replace("ssh worker1 ", "")
-    running = [start(line.replace("north", name), work, work / f"home-{name}", log) for name in CLUSTERS]
-    codes = [ended(one) for one in running]
-    results.figure("fleets/workers_seconds", time.monotonic() - begun)
-    say(f"exit codes of process: {codes}")
-    code = ended(start("ansible-playbook gather.yml", work, work / "home", log))
-    wanted = dict.fromkeys(CLUSTERS, "succeeded")
-    results.case("fleets/three_workers", (0, wanted), (code, gathered(work / "results" / "artifacts")))
+    each(results, "workers", line, work, log)
+    results.case("fleets/three_workers", (0, dict.fromkeys(CLUSTERS, "succeeded")), gather(work, log))
 
     # Of one the worker dies before it says anything, of another nothing ever comes.
     kept = work / "kept"
     (work / "results").rename(kept)
     shutil.copytree(kept / "artifacts" / "north", work / "results" / "artifacts" / "north", symlinks=True)
     ended(start(line.replace("ansible-runner worker", "false").replace("north", "south"), work, work / "home", log))
-    code = ended(start("ansible-playbook gather.yml", work, work / "home", log))
+    code, observed = gather(work, log)
     wanted = {"north": "succeeded", "south": "no_report", "west": "no_report"}
-    observed = gathered(work / "results" / "artifacts")
     results.case("fleets/lost_workers", f"not 0, {wanted}", f"{code}, {observed}", code != 0 and observed == wanted)
 
 
@@ -144,14 +152,8 @@ def by_receptor(results: Results, work: pathlib.Path, log: pathlib.Path) -> None
     dummy, for_north = commands("ansible-runner transmit fleet")
     with _receptor.mesh(work / "mesh", [f"{name}-worker" for name in CLUSTERS], environment) as control:
         line = for_north.replace("/run/receptor/receptor.sock", str(control)).replace("worker1", "north-worker")
-        begun = time.monotonic()
-        running = [start(line.replace("north", name), work, work / f"home-{name}", log) for name in CLUSTERS]
-        codes = [ended(one) for one in running]
-        results.figure("fleets/receptor_seconds", time.monotonic() - begun)
-    say(f"exit codes of process: {codes}")
-    code = ended(start("ansible-playbook gather.yml", work, work / "home", log))
-    wanted = dict.fromkeys(CLUSTERS, "succeeded")
-    results.case("fleets/receptor", (0, wanted), (code, gathered(work / "results" / "artifacts")))
+        each(results, "receptor", line, work, log)
+    results.case("fleets/receptor", (0, dict.fromkeys(CLUSTERS, "succeeded")), gather(work, log))
 
 
 def by_playbook(results: Results, work: pathlib.Path, log: pathlib.Path) -> None:

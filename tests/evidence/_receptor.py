@@ -9,25 +9,23 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import pathlib
 import re
 import socket
 import subprocess
 import typing as t
 
-from _common import end
+from _common import CACHE, end
 from _lab import NotAsWanted, say, until
 
 SOURCE = pathlib.Path(__file__).resolve().parent / "receptor"
-CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "mixedversion-kubernetes" / "receptor"
 CONTROLLER, BITS, HERE = "controller", "2048", "127.0.0.1"
 
 
 def program() -> pathlib.Path:
     """Receptor itself."""
     (version,) = re.findall(r"ansible/receptor (\S+)", (SOURCE / "go.mod").read_text())
-    path = CACHE / version / "receptor"
+    path = CACHE / "receptor" / version / "receptor"
     if not path.exists():
         say(f"receptor {version} is built, which takes some minutes")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -128,7 +126,9 @@ def mesh(
         def known() -> bool:
             words = ["receptorctl", "--socket", str(control), "status", "--json"]
             done = subprocess.run(words, env=home, capture_output=True, text=True, check=False)
-            advertised = json.loads(done.stdout).get("Advertisements") or [] if not done.returncode else []
+            if done.returncode:
+                return False
+            advertised = json.loads(done.stdout).get("Advertisements") or []
             return set(workers) <= {entry["NodeID"] for entry in advertised if entry.get("WorkCommands")}
 
         until("the controller knows all workers", known)
