@@ -13,7 +13,7 @@ import yaml
 
 def test_workers_as_documented(installed, inventory, run, tmp_path: pathlib.Path) -> None:
     page = (installed / "docs" / "fleets.md").read_text()
-    (line,) = [line for line in page.splitlines() if line.startswith("ansible-runner transmit fleet")]
+    (line,) = [line for line in page.splitlines() if line.startswith("ansible-runner transmit") and "| ssh" in line]
     texts = [text.split("```")[0] for text in page.split("```yaml\n")[1:]]
     (extravars,) = [text for text in texts if "AWX_ISOLATED_DATA_DIR" in text]
     (gather,) = [text for text in texts if "fleet_report" in text]
