@@ -21,7 +21,7 @@ import _recorded
 import yaml
 from _clock import clocked
 from _common import ROOT, Results, playbook
-from _lab import PKI, Lab, NotAsWanted, lab_of, log_of, say
+from _lab import Lab, NotAsWanted, lab_of, log_of, say
 
 FOLDER = ROOT / "build" / "bench" / "fleet"
 SSH = ROOT / "tests" / "bench" / "recorded_ssh"
@@ -75,23 +75,15 @@ def write_inventory(
     return path
 
 
-def private(path: pathlib.Path, text: str) -> pathlib.Path:
-    path.touch(mode=0o600)
-    path.write_text(text)
-    return path
-
-
 def record(lab: Lab) -> tuple[dict[str, t.Any], dict[str, pathlib.Path], dict[str, _recorded.Answers]]:
     """The lab's group, by node its serving certificate with its key, and by node its server's answers to a verify."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True, mode=0o700)
-    private(FOLDER / "kubeconfig", "")
-    private(FOLDER / "admin.conf", (lab.folder / "admin.conf").read_text())
+    _recorded.private(FOLDER / "kubeconfig", "")
+    _recorded.private(FOLDER / "admin.conf", (lab.folder / "admin.conf").read_text())
     group = yaml.safe_load(lab.inventory.read_text())["kube_control_plane"]
-    both = f"cat {PKI}/apiserver.crt {PKI}/apiserver.key"
-    certificates = {node: private(FOLDER / f"{node}.pem", lab.sh(node, both)) for node in lab.hosts}
-    asks = {node: _recorded.asker(lab.client, lab.address(node)) for node in lab.hosts}
-    with _recorded.recording(certificates, asks) as (addresses, answers):
+    certificates = _recorded.certificates_of(lab, FOLDER)
+    with _recorded.recording(lab, certificates) as (addresses, answers):
         inventory = write_inventory([FIRST], group, addresses)
         with mock.patch.dict(os.environ, RECORDED=str(FOLDER), RECORDING="1"):
             code, output, dummy = playbook(
@@ -131,9 +123,9 @@ def run(results: Results) -> None:
     with lab_of("bench-fleet", 3) as lab:
         lab.settle()
         group, certificates, answers = record(lab)
-    with _recorded.replaying(certificates, answers) as addresses:
+    with _recorded.replaying(certificates, answers) as replayed:
         for size in os.environ.get("CLUSTERS", SIZES).split():
             number, forks = (int(word) for word in size.split("x"))
             say(f"{number} clusters, {forks} forks")
-            inventory = write_inventory([f"c{one:03}" for one in range(number)], group, addresses)
+            inventory = write_inventory([f"c{one:03}" for one in range(number)], group, replayed.addresses)
             measure(results, number, forks, inventory)

@@ -9,10 +9,16 @@ upgrades it is put back to that state: data, manifests and programs.
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import os
 import pathlib
+import shutil
 import statistics
 import subprocess
+import tempfile
 import typing as t
+from unittest import mock
 
 from _clock import Spent, clocked
 from _common import ROOT, Results
@@ -55,21 +61,49 @@ PHASES: list[dict[str, float]] = []
 WAYS: dict[str, t.Callable[[Lab, pathlib.Path], None]] = {"by_hand": by_hand, "plain": plain, "ours": ours}
 
 
-def measured(lab: Lab, way: str, number: int) -> Spent:
-    with clocked() as spent:
+@contextlib.contextmanager
+def counted() -> t.Iterator[t.Callable[[], int]]:
+    """How many times ssh, scp and sftp are called: each is a way to a node and back, also on a shared connection."""
+    with tempfile.TemporaryDirectory() as folder:
+        calls = pathlib.Path(folder, "calls")
+        calls.touch()
+        for name in ("ssh", "scp", "sftp"):
+            path = pathlib.Path(folder, name)
+            # Ansible asks ssh once in each process what it can do, and no node.
+            path.write_text(
+                f'#!/bin/sh\n[ "$*" = "-o ControlPersist" ] || printf . >>{calls}\nexec {shutil.which(name)} "$@"\n'
+            )
+            path.chmod(0o755)
+        with mock.patch.dict(os.environ, PATH=f"{folder}:{os.environ['PATH']}"):
+            yield lambda: calls.stat().st_size
+
+
+@dataclasses.dataclass
+class Took:
+    spent: Spent
+    calls: int
+
+
+def measured(lab: Lab, way: str, number: int) -> Took:
+    with counted() as calls, clocked() as spent:
         WAYS[way](lab, log_of(f"bench-{way}-{number}"))
+        made = calls()
     moved = at_target(lab)
     if moved != list(lab.hosts):
         raise NotAsWanted(f"{way}: at the target are {', '.join(moved) or 'none'}, expected all")
-    say(f"{way}: {spent.seconds:.0f} s, {spent.cpu:.0f} CPU seconds on the controller")
-    return spent
+    say(f"{way}: {spent.seconds:.0f} s, {spent.cpu:.0f} CPU seconds on the controller, {made} calls of ssh")
+    return Took(spent, made)
 
 
-def told(results: Results, took: t.Mapping[str, t.Sequence[Spent]]) -> None:
+def told(results: Results, took: t.Mapping[str, t.Sequence[Took]]) -> None:
     for way, values in took.items():
         if values:
-            results.figure(f"job/{way}/seconds", statistics.median(one.seconds for one in values))
-            results.figure(f"job/{way}/controller_cpu_seconds", statistics.median(one.cpu for one in values))
+            seconds = [one.spent.seconds for one in values]
+            results.figure(f"job/{way}/seconds", statistics.median(seconds))
+            results.figure(f"job/{way}/seconds/least", min(seconds))
+            results.figure(f"job/{way}/seconds/most", max(seconds))
+            results.figure(f"job/{way}/controller_cpu_seconds", statistics.median(one.spent.cpu for one in values))
+            results.figure(f"job/{way}/calls_of_ssh", statistics.median(one.calls for one in values))
 
 
 def turned(ways: list[str], by: int) -> list[str]:
@@ -78,7 +112,7 @@ def turned(ways: list[str], by: int) -> list[str]:
 
 
 def run(results: Results, pairs: int) -> None:
-    took: dict[str, list[Spent]] = {way: [] for way in WAYS}
+    took: dict[str, list[Took]] = {way: [] for way in WAYS}
     with lab_of("bench-job", 3, driver="kubeadm") as lab:
         step_etcd(lab)
         lab.keep()
@@ -94,7 +128,7 @@ def run(results: Results, pairs: int) -> None:
             f"job/ours/{name.replace(' ', '_')}", statistics.median(spent.get(name, 0.0) for spent in PHASES)
         )
     for other in ("by_hand", "plain"):
-        ratios = [mine.seconds / theirs.seconds for mine, theirs in zip(took["ours"], took[other])]
+        ratios = [mine.spent.seconds / theirs.spent.seconds for mine, theirs in zip(took["ours"], took[other])]
         results.figure(f"job/ours_to_{other}", statistics.median(ratios))
         results.figure(f"job/ours_to_{other}/least", min(ratios))
         results.figure(f"job/ours_to_{other}/most", max(ratios))

@@ -20,6 +20,7 @@ import threading
 import typing as t
 
 from _common import Client
+from _lab import PKI, Lab
 
 _RENEWED = re.compile(rb'"renewTime": ?"[^"]*"')
 
@@ -46,6 +47,8 @@ class Server(http.server.ThreadingHTTPServer):
     ) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.answers, self.ask = answers, ask
+        #: Requests answered, and the bytes of their bodies; counted in whichever process serves.
+        self.moved = multiprocessing.get_context("fork").Array("q", 2)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
         # By the thread of each connection, not by the one that accepts.
@@ -80,6 +83,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+        with self.server.moved:
+            self.server.moved[0] += 1
+            self.server.moved[1] += len(body)
 
     do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = answer
 
@@ -105,13 +111,40 @@ def asker(client: Client, address: str) -> t.Callable[[str, str, str], Answer]:
     return ask
 
 
+@dataclasses.dataclass
+class Replayed:
+    """By node the address to ask at."""
+
+    addresses: dict[str, str]
+    servers: t.Sequence[Server]
+
+    def moved(self) -> tuple[int, int]:
+        """Requests and bytes of bodies, of all servers so far."""
+        requests, size = zip(*(server.moved for server in self.servers))
+        return sum(requests), sum(size)
+
+
+def private(path: pathlib.Path, text: str) -> pathlib.Path:
+    path.touch(mode=0o600)
+    path.write_text(text)
+    return path
+
+
+def certificates_of(lab: Lab, folder: pathlib.Path) -> dict[str, pathlib.Path]:
+    """By node its server's serving certificate with its key, which whoever answers for it needs."""
+    both = f"cat {PKI}/apiserver.crt {PKI}/apiserver.key"
+    return {node: private(folder / f"{node}.pem", lab.sh(node, both)) for node in lab.hosts}
+
+
 @contextlib.contextmanager
 def recording(
-    certificates: t.Mapping[str, pathlib.Path], asks: t.Mapping[str, t.Callable[[str, str, str], Answer]]
+    lab: Lab, certificates: t.Mapping[str, pathlib.Path]
 ) -> t.Iterator[tuple[dict[str, str], dict[str, Answers]]]:
     """By node the addresses to ask at, and the answers as they come in."""
     answers: dict[str, Answers] = {node: {} for node in certificates}
-    servers = {node: Server(path, answers[node], asks[node]) for node, path in certificates.items()}
+    servers = {
+        node: Server(path, answers[node], asker(lab.client, lab.address(node))) for node, path in certificates.items()
+    }
     for server in servers.values():
         threading.Thread(target=server.serve_forever, daemon=True).start()
     yield {node: server.address for node, server in servers.items()}, answers
@@ -120,19 +153,19 @@ def recording(
 
 
 @contextlib.contextmanager
-def replaying(
-    certificates: t.Mapping[str, pathlib.Path], answers: t.Mapping[str, Answers]
-) -> t.Iterator[dict[str, str]]:
+def replaying(certificates: t.Mapping[str, pathlib.Path], answers: t.Mapping[str, Answers]) -> t.Iterator[Replayed]:
     """The same in a process of its own, which is not among what is clocked."""
     servers = {node: Server(path, answers[node]) for node, path in certificates.items()}
     # Forked, so that they go on with the sockets that are there.
     process = multiprocessing.get_context("fork").Process(target=_serve, args=(list(servers.values()),), daemon=True)
     process.start()
     try:
-        yield {node: server.address for node, server in servers.items()}
+        yield Replayed({node: server.address for node, server in servers.items()}, list(servers.values()))
     finally:
         process.terminate()
         process.join()
+        for server in servers.values():
+            server.server_close()
 
 
 def _serve(servers: t.Sequence[Server]) -> None:

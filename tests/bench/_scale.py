@@ -1,26 +1,35 @@
 # SPDX-FileCopyrightText: The mixedversion.kubernetes authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One convergence gate on real servers with many CRDs: time, memory, and what crosses the network.
+"""One gate with many CRDs: time, memory, and what crosses the network.
 
-What a gate takes is its own figure, three good samples in a row; beside it what one sample moves where nothing changed
-(each server answers 304) and where everything has to be read.
+On real servers, one of them of the target, convergence (three good samples in a row) and the probes, each by its own
+figure. Then, the lab being gone, convergence of more servers than fit the machine, which `_recorded` answers for with
+what the real ones answered; it counts what the first sample moves, and one where nothing has changed.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import pathlib
 import re
 import resource
+import shutil
 import statistics
 import subprocess
 import time
+import typing as t
 
+import _recorded
 from _common import ROOT, Results
 from _lab import Lab, NotAsWanted, lab_of, log_of, say, until
 from _peers import module
 
+FOLDER = ROOT / "build" / "bench" / "scale"
 CRDS = (100, 1000, 5000)
+#: How many servers are answered for.
+SERVERS = (3, 5, 7)
 BATCH = 250
 ACCEPT = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
@@ -63,54 +72,91 @@ def served(lab: Lab, host: str) -> int:
     return len(re.findall(r'"resource":"things', text)) if status == 200 else 0
 
 
-def sample(lab: Lab, again: bool) -> int:
-    """How many bytes the servers' discovery is, merged and their own; *again*: with the ETag of the time before."""
-    moved = 0
-    for host in lab.hosts:
-        for accept in (ACCEPT, f"{ACCEPT};profile=nopeer"):
-            connection = lab.client.connect(lab.address(host), 30.0)
-            connection.request("GET", "/apis", headers={"Accept": accept})
-            first = connection.getresponse()
-            size, tag = len(first.read()), first.headers.get("ETag", "")
-            if again:
-                connection.request("GET", "/apis", headers={"Accept": accept, "If-None-Match": tag})
-                second = connection.getresponse()
-                size = len(second.read())
-                if second.status != 304:
-                    raise NotAsWanted(f"{host} answered {second.status} though nothing had changed")
-            moved += size
-            connection.close()
-    return moved
-
-
-def gate(lab: Lab, what: str) -> tuple[float, float]:
+def gate(lab: Lab, name: str, what: str, **arguments: object) -> tuple[float, float]:
     """Seconds by the gate's own figure, and the most memory of any process that asked, in MiB."""
     begun = time.monotonic()
-    with log_of(f"bench-scale-{what}").open("w+") as out:
-        done = subprocess.run(module(lab, "wait_for_convergence"), cwd=ROOT, stdout=out, stderr=out, check=False)
+    with log_of(f"bench-scale-{name}-{what}").open("w+") as out:
+        done = subprocess.run(module(lab, name, **arguments), cwd=ROOT, stdout=out, stderr=out, check=False)
         out.seek(0)
         text = out.read()
     if done.returncode:
-        raise NotAsWanted(f"not converged: {text[-300:]}")
-    result = json.loads(text[text.index("{") :])
-    say(f"{what}: {time.monotonic() - begun:.1f} s with Ansible around it")
+        raise NotAsWanted(f"{name}: {text[-300:]}")
+    (found,) = json.loads(text[text.index("{") :])["gates"]
+    if found["verdict"] != "passed":
+        raise NotAsWanted(f"{name} {found['verdict']}: {found['observed'][:300]}")
+    say(f"{name}, {what}: {found['elapsed_seconds']:.2f} s, {time.monotonic() - begun:.1f} s with Ansible around it")
     # Of all children so far: a bound that only grows, and the last one asked most.
-    return float(result["gates"][0]["elapsed_seconds"]), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    return float(found["elapsed_seconds"]), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
 
 
-def run(results: Results, pairs: int) -> None:
+def real(results: Results, lab: Lab, number: int, times: int) -> None:
+    key = f"scale/{len(lab.hosts)}x{number}"
+    memory = 0.0
+    for name, figure in (("wait_for_convergence", "gate_seconds"), ("probe_requests", "probes_seconds")):
+        took = []
+        for turn in range(times):
+            seconds, memory = gate(lab, name, f"{len(lab.hosts)}x{number}-{turn}")
+            took.append(seconds)
+        results.figure(f"{key}/{figure}", statistics.median(took))
+    results.figure(f"{key}/peak_memory_mib", memory)
+    results.case(key, "both gates passed", f"both, {times} times", True)
+
+
+def recorded(
+    results: Results,
+    lab: Lab,
+    number: int,
+    times: int,
+    certificates: t.Mapping[str, pathlib.Path],
+    answers: t.Mapping[str, _recorded.Answers],
+) -> None:
+    """The convergence gate with as many servers as wanted, each with the answers of one that was there."""
+    for count in SERVERS:
+        who = {f"server{index + 1}": node for index, node in zip(range(count), itertools.cycle(answers))}
+        key = f"scale/recorded_{count}x{number}"
+        with _recorded.replaying(
+            {name: certificates[node] for name, node in who.items()},
+            {name: answers[node] for name, node in who.items()},
+        ) as replayed:
+            servers = [{"name": name, "address": address} for name, address in replayed.addresses.items()]
+            common = {"servers": servers, "kubeconfig": str(FOLDER / "admin.conf")}
+            took = [gate(lab, "wait_for_convergence", f"{key[6:]}-{turn}", **common)[0] for turn in range(times)]
+            one, whole = (moved(replayed, lab, key[6:], **common, stable_samples=samples) for samples in (1, 3))
+        results.figure(f"{key}/gate_seconds", statistics.median(took))
+        results.figure(f"{key}/requests_first_sample", one[0])
+        results.figure(f"{key}/kibibytes_first_sample", one[1] / 1024)
+        results.figure(f"{key}/requests_a_sample_unchanged", (whole[0] - one[0]) / 2)
+        results.figure(f"{key}/kibibytes_a_sample_unchanged", (whole[1] - one[1]) / 2048)
+
+
+def moved(replayed: _recorded.Replayed, lab: Lab, what: str, **arguments: object) -> tuple[int, int]:
+    """Requests and bytes of one gate."""
+    before = replayed.moved()
+    gate(lab, "wait_for_convergence", f"{what}-moved", **arguments)
+    after = replayed.moved()
+    return after[0] - before[0], after[1] - before[1]
+
+
+def run(results: Results, times: int) -> None:
     nodes = int(os.environ.get("NODES", "3"))
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(parents=True, mode=0o700)
+    kept: dict[int, dict[str, _recorded.Answers]] = {}
     with lab_of("bench-scale", nodes) as lab:
+        # One server of the target, so that there is something to probe.
+        lab.switch(next(iter(lab.hosts)), lab.target)
         lab.settle()
+        _recorded.private(FOLDER / "admin.conf", (lab.folder / "admin.conf").read_text())
+        certificates = _recorded.certificates_of(lab, FOLDER)
         before = 0
         for number in CRDS:
             say(f"{number} CRDs")
             grow(lab, before, number)
             before = number
-            made = [gate(lab, f"{nodes}-{number}-{turn}") for turn in range(pairs)]
-            key = f"scale/{nodes}x{number}"
-            results.figure(f"{key}/gate_seconds", statistics.median(seconds for seconds, dummy in made))
-            results.figure(f"{key}/peak_memory_mib", max(memory for dummy, memory in made))
-            results.figure(f"{key}/kibibytes_a_sample", sample(lab, again=False) / 1024)
-            results.figure(f"{key}/kibibytes_a_sample_unchanged", sample(lab, again=True) / 1024)
-            results.case(key, "converged", f"{len(made)} of {pairs} times", len(made) == pairs)
+            real(results, lab, number, times)
+            with _recorded.recording(lab, certificates) as (addresses, kept[number]):
+                servers = [{"name": name, "address": address} for name, address in addresses.items()]
+                gate(lab, "wait_for_convergence", f"{nodes}x{number}-record", servers=servers)
+    # Nothing else runs by then.
+    for number, answers in kept.items():
+        recorded(results, lab, number, times, certificates, answers)
