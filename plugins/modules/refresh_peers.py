@@ -66,8 +66,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _api, _gate, _holders, _metrics
 
-#: For how many seconds a disturbed count is made anew. A peer's address outlives its server for 15 s and is written every
-#: 10 (k8s.io/kubernetes ``pkg/controlplane/apiserver/peer.go``).
+#: For how many seconds a disturbed count is made anew. A peer's address outlives its server for 15 s and is written
+#: every 10 (k8s.io/kubernetes ``pkg/controlplane/apiserver/peer.go``).
 SETTLE = 15.0
 #: The seconds between two such counts.
 PAUSE = 1.0
