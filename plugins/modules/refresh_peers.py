@@ -69,7 +69,7 @@ from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _ap
 #: For how many seconds a disturbed count is made anew. A peer's address outlives its server for 15 s and is written
 #: every 10 (k8s.io/kubernetes ``pkg/controlplane/apiserver/peer.go``).
 SETTLE = 15.0
-#: The seconds between two such counts.
+#: The seconds between two such counts: each makes every server fetch from all of its peers.
 PAUSE = 1.0
 NEXT_ACTION = (
     "Read the log of the server with too few fetches for errors syncing peer discovery, check its way to each peer, "
@@ -169,17 +169,15 @@ def prove(
                 waited = change(servers, owner, lease, current, params)
                 samples += waited.samples
                 whole = whole + 1 if waited.sample.passed else 0
-                if not whole:
-                    if not waited.sample.data or time.monotonic() - since >= SETTLE:
-                        return told(waited, samples, begun)
-                    time.sleep(PAUSE)
+                if whole:
+                    continue
+                if not waited.sample.data or time.monotonic() - since >= SETTLE:
+                    break
+                time.sleep(PAUSE)
         finally:
             _holders.set_holder(servers[owner], lease, holder)
-    return told(waited, samples, begun)
-
-
-def told(waited: _gate.Waited, samples: int, begun: float) -> _gate.Waited:
-    """The last wait, as the end of all of them."""
+        if not waited.sample.passed:
+            break
     return dataclasses.replace(waited, samples=samples, elapsed_seconds=time.monotonic() - begun)
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import shutil
 import subprocess
 import threading
 import typing as t
@@ -77,12 +76,9 @@ def write_inventory(
 
 def record(lab: Lab) -> tuple[dict[str, t.Any], dict[str, pathlib.Path], dict[str, _recorded.Answers]]:
     """The lab's group, by node its serving certificate with its key, and by node its server's answers to a verify."""
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    FOLDER.mkdir(parents=True, mode=0o700)
+    certificates = _recorded.prepared(lab, FOLDER)
     _recorded.private(FOLDER / "kubeconfig", "")
-    _recorded.private(FOLDER / "admin.conf", (lab.folder / "admin.conf").read_text())
     group = yaml.safe_load(lab.inventory.read_text())["kube_control_plane"]
-    certificates = _recorded.certificates_of(lab, FOLDER)
     with _recorded.recording(lab, certificates) as (addresses, answers):
         inventory = write_inventory([FIRST], group, addresses)
         with mock.patch.dict(os.environ, RECORDED=str(FOLDER), RECORDING="1"):

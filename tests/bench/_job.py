@@ -79,9 +79,8 @@ def counted() -> t.Iterator[t.Callable[[], int]]:
 
 
 @dataclasses.dataclass
-class Took:
-    spent: Spent
-    calls: int
+class Took(Spent):
+    calls: int = 0
 
 
 def measured(lab: Lab, way: str, number: int) -> Took:
@@ -92,17 +91,17 @@ def measured(lab: Lab, way: str, number: int) -> Took:
     if moved != list(lab.hosts):
         raise NotAsWanted(f"{way}: at the target are {', '.join(moved) or 'none'}, expected all")
     say(f"{way}: {spent.seconds:.0f} s, {spent.cpu:.0f} CPU seconds on the controller, {made} calls of ssh")
-    return Took(spent, made)
+    return Took(spent.seconds, spent.cpu, made)
 
 
 def told(results: Results, took: t.Mapping[str, t.Sequence[Took]]) -> None:
     for way, values in took.items():
         if values:
-            seconds = [one.spent.seconds for one in values]
+            seconds = [one.seconds for one in values]
             results.figure(f"job/{way}/seconds", statistics.median(seconds))
             results.figure(f"job/{way}/seconds/least", min(seconds))
             results.figure(f"job/{way}/seconds/most", max(seconds))
-            results.figure(f"job/{way}/controller_cpu_seconds", statistics.median(one.spent.cpu for one in values))
+            results.figure(f"job/{way}/controller_cpu_seconds", statistics.median(one.cpu for one in values))
             results.figure(f"job/{way}/calls_of_ssh", statistics.median(one.calls for one in values))
 
 
@@ -128,7 +127,7 @@ def run(results: Results, pairs: int) -> None:
             f"job/ours/{name.replace(' ', '_')}", statistics.median(spent.get(name, 0.0) for spent in PHASES)
         )
     for other in ("by_hand", "plain"):
-        ratios = [mine.spent.seconds / theirs.spent.seconds for mine, theirs in zip(took["ours"], took[other])]
+        ratios = [mine.seconds / theirs.seconds for mine, theirs in zip(took["ours"], took[other])]
         results.figure(f"job/ours_to_{other}", statistics.median(ratios))
         results.figure(f"job/ours_to_{other}/least", min(ratios))
         results.figure(f"job/ours_to_{other}/most", max(ratios))

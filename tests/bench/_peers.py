@@ -39,9 +39,10 @@ def ours(lab: Lab) -> list[str]:
     return module(lab, "wait_for_convergence")
 
 
-def module(lab: Lab, name: str, **arguments: object) -> list[str]:
-    """One of ours, with the defaults of a run."""
-    servers = [{"name": host, "address": lab.address(host)} for host in lab.hosts]
+def module(lab: Lab, name: str, addresses: t.Mapping[str, str] | None = None, **arguments: object) -> list[str]:
+    """One of ours, with the defaults of a run; asking the lab's servers, or others by name at *addresses*."""
+    addresses = addresses or {host: lab.address(host) for host in lab.hosts}
+    servers = [{"name": host, "address": address} for host, address in addresses.items()]
     arguments = {"kubeconfig": str(lab.folder / "admin.conf"), "servers": servers, "timeout": 120, **arguments}
     return ["ansible", "localhost", "-m", f"mixedversion.kubernetes.{name}", "-a", json.dumps(arguments)]
 

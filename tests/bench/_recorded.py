@@ -15,6 +15,7 @@ import http.server
 import multiprocessing
 import pathlib
 import re
+import shutil
 import ssl
 import threading
 import typing as t
@@ -130,8 +131,14 @@ def private(path: pathlib.Path, text: str) -> pathlib.Path:
     return path
 
 
-def certificates_of(lab: Lab, folder: pathlib.Path) -> dict[str, pathlib.Path]:
-    """By node its server's serving certificate with its key, which whoever answers for it needs."""
+def prepared(lab: Lab, folder: pathlib.Path) -> dict[str, pathlib.Path]:
+    """An empty folder with the administrator's kubeconfig; and by node its server's certificate with its key there.
+
+    Whoever answers for a server needs these.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, mode=0o700)
+    private(folder / "admin.conf", (lab.folder / "admin.conf").read_text())
     both = f"cat {PKI}/apiserver.crt {PKI}/apiserver.key"
     return {node: private(folder / f"{node}.pem", lab.sh(node, both)) for node in lab.hosts}
 

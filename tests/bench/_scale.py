@@ -15,7 +15,6 @@ import os
 import pathlib
 import re
 import resource
-import shutil
 import statistics
 import subprocess
 import time
@@ -25,6 +24,7 @@ import _recorded
 from _common import ROOT, Results
 from _lab import Lab, NotAsWanted, lab_of, log_of, or_left_out, say, until
 from _peers import module
+from _reaction import DISCOVERY
 
 FOLDER = ROOT / "build" / "bench" / "scale"
 CRDS = "100 1000 5000"
@@ -32,8 +32,9 @@ CRDS = "100 1000 5000"
 AT_REST = 2.5
 #: How many servers are answered for.
 SERVERS = (3, 5, 7)
+#: Good samples in a row, as in a run.
+SAMPLES = 3
 BATCH = 250
-ACCEPT = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 
 def crd(number: int) -> dict[str, object]:
@@ -71,11 +72,11 @@ def grow(lab: Lab, since: int, number: int) -> None:
 
 
 def served(lab: Lab, host: str) -> int:
-    status, text = lab.client.ask(lab.address(host), "/apis", {"Accept": ACCEPT}, timeout=30.0)
+    status, text = lab.client.ask(lab.address(host), "/apis", DISCOVERY, timeout=30.0)
     return len(re.findall(r'"resource":"things', text)) if status == 200 else 0
 
 
-def gate(lab: Lab, name: str, what: str, **arguments: object) -> tuple[float, float]:
+def gate(lab: Lab, name: str, what: str, **arguments: t.Any) -> tuple[float, float]:
     """Seconds by the gate's own figure, and the most memory of any process that asked, in MiB."""
     begun = time.monotonic()
     with log_of(f"bench-scale-{name}-{what}").open("w+") as out:
@@ -121,36 +122,46 @@ def recorded(
             {name: certificates[node] for name, node in who.items()},
             {name: answers[node] for name, node in who.items()},
         ) as replayed:
-            servers = [{"name": name, "address": address} for name, address in replayed.addresses.items()]
-            common = {"servers": servers, "kubeconfig": str(FOLDER / "admin.conf")}
-            took = [gate(lab, "wait_for_convergence", f"{key[6:]}-{turn}", **common)[0] for turn in range(times)]
-            one, whole = (moved(replayed, lab, key[6:], **common, stable_samples=samples) for samples in (1, 3))
-        results.figure(f"{key}/gate_seconds", statistics.median(took))
-        results.figure(f"{key}/requests_first_sample", one[0])
-        results.figure(f"{key}/kibibytes_first_sample", one[1] / 1024)
-        results.figure(f"{key}/requests_a_sample_unchanged", (whole[0] - one[0]) / 2)
-        results.figure(f"{key}/kibibytes_a_sample_unchanged", (whole[1] - one[1]) / 2048)
+            asked = [replay(lab, replayed, f"{count}x{number}-{turn}", SAMPLES) for turn in range(times)]
+            first = replay(lab, replayed, f"{count}x{number}-first", 1)
+        more = SAMPLES - 1
+        results.figure(f"{key}/gate_seconds", statistics.median(one.seconds for one in asked))
+        results.figure(f"{key}/requests_first_sample", first.requests)
+        results.figure(f"{key}/kibibytes_first_sample", first.size / 1024)
+        results.figure(f"{key}/requests_a_sample_unchanged", (asked[0].requests - first.requests) / more)
+        results.figure(f"{key}/kibibytes_a_sample_unchanged", (asked[0].size - first.size) / more / 1024)
 
 
-def moved(replayed: _recorded.Replayed, lab: Lab, what: str, **arguments: object) -> tuple[int, int]:
-    """Requests and bytes of one gate."""
+class Asked(t.NamedTuple):
+    """Seconds, requests and bytes of one gate."""
+
+    seconds: float
+    requests: int
+    size: int
+
+
+def replay(lab: Lab, replayed: _recorded.Replayed, what: str, samples: int) -> Asked:
     before = replayed.moved()
-    gate(lab, "wait_for_convergence", f"{what}-moved", **arguments)
+    seconds, dummy = gate(
+        lab,
+        "wait_for_convergence",
+        f"recorded-{what}",
+        addresses=replayed.addresses,
+        kubeconfig=str(FOLDER / "admin.conf"),
+        stable_samples=samples,
+    )
     after = replayed.moved()
-    return after[0] - before[0], after[1] - before[1]
+    return Asked(seconds, after[0] - before[0], after[1] - before[1])
 
 
 def run(results: Results, times: int) -> None:
     nodes = int(os.environ.get("NODES", "3"))
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    FOLDER.mkdir(parents=True, mode=0o700)
     kept: dict[int, dict[str, _recorded.Answers]] = {}
     with lab_of("bench-scale", nodes) as lab:
         # One server of the target, so that there is something to probe.
         lab.switch(next(iter(lab.hosts)), lab.target)
         lab.settle()
-        _recorded.private(FOLDER / "admin.conf", (lab.folder / "admin.conf").read_text())
-        certificates = _recorded.certificates_of(lab, FOLDER)
+        certificates = _recorded.prepared(lab, FOLDER)
         before = 0
         for number in map(int, os.environ.get("CRDS", CRDS).split()):
             say(f"{number} CRDs")
@@ -159,8 +170,7 @@ def run(results: Results, times: int) -> None:
             with or_left_out(results, f"scale/{nodes}x{number}"):
                 real(results, lab, number, times)
             with _recorded.recording(lab, certificates) as (addresses, kept[number]):
-                servers = [{"name": name, "address": address} for name, address in addresses.items()]
-                gate(lab, "wait_for_convergence", f"{nodes}x{number}-record", servers=servers)
+                gate(lab, "wait_for_convergence", f"{nodes}x{number}-record", addresses=addresses)
     # Nothing else runs by then.
     for number, answers in kept.items():
         recorded(results, lab, number, times, certificates, answers)

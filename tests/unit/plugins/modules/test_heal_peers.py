@@ -1,11 +1,10 @@
 # SPDX-FileCopyrightText: The mixedversion.kubernetes authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Healing, against servers in memory that do with a Lease what k8s.io/apiserver pkg/util/peerproxy does with it."""
+"""Healing, against servers in memory."""
 
 from __future__ import annotations
 
 import datetime
-import json
 import socket
 
 import pytest
@@ -18,92 +17,9 @@ from ansible_collections.mixedversion.kubernetes.plugins.module_utils import (
     _views,
 )
 from ansible_collections.mixedversion.kubernetes.plugins.modules import heal_peers
+from ansible_collections.mixedversion.kubernetes.tests.tools.plane import NOW, Plane
 
-NOW = datetime.datetime.now(datetime.timezone.utc)
 PARAMS = {"slice": None, "stable_samples": 1, "interval": 0.0, "heal_timeout": 0.0}
-
-
-def listed(names):
-    """An APIGroupDiscoveryList of one group."""
-    resources = [{"resource": name, "verbs": ["list"]} for name in sorted(names)]
-    version = {"version": "v1", "resources": resources}
-    return {"kind": "APIGroupDiscoveryList", "items": [{"metadata": {"name": "g"}, "versions": [version]}]}
-
-
-class Plane:
-    """All servers: what each serves, what it has fetched of its peers, and the Leases they share."""
-
-    def __init__(self, serves):
-        self.serves = serves
-        self.known = {name: set() for name in serves}
-        self.fetched = dict.fromkeys(serves, 0)
-        self.leases = {
-            name: {
-                "metadata": {
-                    "name": f"apiserver-{name}",
-                    "uid": f"uid-{name}",
-                    "resourceVersion": "7",
-                    "labels": {_leases.LABEL_HOSTNAME: name},
-                    "annotations": {_leases.ANNOTATION_ADDRESS: f"{name}:6443"},
-                },
-                "spec": {"holderIdentity": f"apiserver-{name}_1", "renewTime": NOW.isoformat()},
-            }
-            for name in serves
-        }
-        #: Servers that fetch nothing, whatever happens to a Lease.
-        self.deaf = set()
-        self.holders = []
-
-    @property
-    def servers(self):
-        return {name: Server(self, name) for name in self.serves}
-
-    def changed(self, owner):
-        for name in self.serves:
-            if name != owner and name not in self.deaf:
-                self.known[name] = set(self.serves) - {name}
-                self.fetched[name] += 2 * (len(self.serves) - 1)
-
-
-class Server:
-    def __init__(self, plane, name):
-        self.plane = plane
-        self.name = name
-
-    def get_cached(self, path, accept):
-        own = self.plane.serves[self.name]
-        merged = own.union(*(self.plane.serves[peer] for peer in self.plane.known[self.name]))
-        return _api.Answer(200, json.dumps(listed(own if "nopeer" in accept else merged)).encode(), {}), True
-
-    def get_text(self, path):
-        labels = 'code="200",group="",resource="",version=""'
-        return f"apiserver_rerouted_request_total{{{labels}}} {self.plane.fetched[self.name]}\n"
-
-    def get(self, path):
-        if path.partition("?")[0] == _leases.LIST_PATH:
-            return {"items": list(self.plane.leases.values())}
-        found = [lease for lease in self.plane.leases.values() if path == _holders.path(lease["metadata"]["name"])]
-        return found[0] if found else {"items": []}
-
-    def request(self, method, path, headers=None):
-        return _api.Answer(200, json.dumps(self.get(path)).encode(), {"Date": format_date(NOW)})
-
-    def send(self, method, path, body, content_type=""):
-        (name,) = (name for name, lease in self.plane.leases.items() if path.endswith("/" + lease["metadata"]["name"]))
-        if method == "DELETE":
-            wanted = self.plane.leases[name]["metadata"]
-            assert body["preconditions"] == {key: wanted[key] for key in ("uid", "resourceVersion")}
-            del self.plane.leases[name]
-        else:
-            holder = body["spec"]["holderIdentity"]
-            self.plane.holders.append((name, holder))
-            if self.plane.leases[name]["spec"]["holderIdentity"] != holder:
-                self.plane.leases[name]["spec"]["holderIdentity"] = holder
-                self.plane.changed(name)
-
-
-def format_date(moment):
-    return moment.strftime("%a, %d %b %Y %H:%M:%S GMT")
 
 
 def heal(plane, **params):

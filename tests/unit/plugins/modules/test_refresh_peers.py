@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _holders, _leases, _metrics
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _metrics
 from ansible_collections.mixedversion.kubernetes.plugins.modules import refresh_peers
+from ansible_collections.mixedversion.kubernetes.tests.tools.plane import Plane
 
+SERVES = {name: {"a"} for name in ("cp1", "cp2", "cp3")}
 BEFORE = {"cp2": (10.0, 1.0), "cp3": (20.0, 0.0)}
 
 
@@ -28,71 +30,33 @@ def test_judge(cp2, cp3, passed, final, again):
     assert (sample.passed, sample.final, sample.data) == (passed, final, again)
 
 
-class Plane:
-    """Servers that fetch from each other when a holder changes; the first *failing* times a fetch fails."""
-
-    def __init__(self, failing):
-        self.failing = failing
-        self.fetched = dict.fromkeys(("cp1", "cp2", "cp3"), 0)
-        self.errors = dict.fromkeys(self.fetched, 0)
-        self.holders = {_holders.path(name): f"{name}_1" for name in self.fetched}
-
-    @property
-    def servers(self):
-        return {name: Server(self, name) for name in self.fetched}
-
-    def changed(self, owner):
-        failed, self.failing = self.failing > 0, self.failing - 1
-        for name in self.fetched:
-            if name != owner:
-                self.fetched[name] += 2 if failed else 4
-                self.errors[name] += failed
-
-
-class Server:
-    def __init__(self, plane, name):
-        self.plane = plane
-        self.name = name
-
-    def get_text(self, dummy_path):
-        labels = 'code="200",group="",resource="",version=""'
-        return (
-            f"{_metrics.REROUTED}{{{labels}}} {self.plane.fetched[self.name]}\n"
-            f'{_metrics.SYNC_ERRORS}{{type="hostport_resolution"}} {self.plane.errors[self.name]}\n'
-        )
-
-    def get(self, path):
-        return {"metadata": {"name": path.rpartition("/")[2]}, "spec": {"holderIdentity": self.plane.holders[path]}}
-
-    def send(self, dummy_method, path, body, **dummy):
-        if self.plane.holders[path] != body["spec"]["holderIdentity"]:
-            self.plane.holders[path] = body["spec"]["holderIdentity"]
-            self.plane.changed(_leases.parse(self.get(path)).name)
-
-
 def prove(plane):
     params = {"slice": None, "timeout": 5.0, "interval": 0.0}
-    return refresh_peers.prove(plane.servers, {name: name for name in plane.servers}, params)
+    return refresh_peers.prove(plane.servers, {name: f"apiserver-{name}" for name in plane.servers}, params)
+
+
+def holders(plane):
+    return {lease["spec"]["holderIdentity"] for lease in plane.leases.values()}
 
 
 @pytest.mark.parametrize("failing", [0, 1, 4])
 def test_what_fails_for_a_moment_is_counted_anew_until_a_whole_count(monkeypatch, failing):
     monkeypatch.setattr(refresh_peers, "PAUSE", 0.0)
-    plane = Plane(failing)
+    plane = Plane(SERVES, failing)
     waited = prove(plane)
     assert waited.sample.passed
     assert waited.sample.progress == "fetches answered 200: cp1 4, cp3 4 (of 4 each)"
-    assert set(plane.holders.values()) == {"cp1_1", "cp2_1", "cp3_1"}
+    assert holders(plane) == {"apiserver-cp1_1", "apiserver-cp2_1", "apiserver-cp3_1"}
 
 
 def test_what_goes_on_failing_does_not_pass(monkeypatch):
     monkeypatch.setattr(refresh_peers, "PAUSE", 0.0)
     monkeypatch.setattr(refresh_peers, "SETTLE", 0.05)
-    plane = Plane(10**9)
+    plane = Plane(SERVES, failing=10**9)
     waited = prove(plane)
     assert not waited.sample.passed
     assert "cp2 2 and 1 sync errors" in waited.sample.progress
-    assert set(plane.holders.values()) == {"cp1_1", "cp2_1", "cp3_1"}
+    assert holders(plane) == {"apiserver-cp1_1", "apiserver-cp2_1", "apiserver-cp3_1"}
 
 
 def test_judge_tells_each_server():
