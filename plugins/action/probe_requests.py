@@ -8,4 +8,6 @@ from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils._gate_acti
 
 
 class ActionModule(GateAction):
-    """Journal and verdicts, as for every module."""
+    """Waits in slices while a server does not answer, and prints which."""
+
+    waits = True

@@ -110,6 +110,11 @@ class Probe:
         return self.askable and not self.proven and not self.broken and not self.forbidden
 
     @property
+    def unanswered(self) -> bool:
+        """Whether a request had no answer at all, and so none that says anything of the proxy."""
+        return self.broken and (self.status_proxied == 0 if self.requests else self.status_local == 0)
+
+    @property
     def proven(self) -> bool:
         """Clean rounds showed each capable peer at work."""
         return self.clean_rounds > 0 and self.served_by == set(self.difference.capable) and self._answered

@@ -28,6 +28,9 @@ description:
     spec is invalid is one.
   - A missing right is C(unproven), with the right named. A resource in a group-version that a CRD or an APIService
     holds is proxied by no server; where it is neither the CRD's nor the aggregated server's own, it is C(unproven) too.
+  - A request without any answer in 10 seconds says nothing of the proxy. All is asked anew until there are answers or
+    O(timeout) is over, as a server that makes the schemas of many CRDs is too busy to answer for a while. An answer is
+    taken as it is.
   - The gate C(requests_proxied). No difference is C(not_exercised); a difference that can't be asked is C(unproven).
 author:
   - The mixedversion.kubernetes authors (@mixedversion)
@@ -65,8 +68,8 @@ gates:
   elements: dict
 """
 
+import dataclasses
 import functools
-import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -123,6 +126,52 @@ def left_out(reader: _views.Reader, probes: t.Sequence[_probes.Probe]) -> list[s
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """What one asking of all probes came to. ``reasons``: why servers may be right to answer 404."""
+
+    probes: list[_probes.Probe]
+    resources: int
+    reasons: list[str]
+
+    def of(self, verdict: str) -> list[_probes.Probe]:
+        return [probe for probe in self.probes if probe.verdict() == verdict]
+
+
+def ask(reader: _views.Reader, servers: t.Mapping[str, _api.Server], *, creates: bool) -> Asked:
+    """Plan the probes from what the servers serve now, send them and judge them."""
+    look = reader.look()
+    if look.errors:
+        raise next(iter(look.errors.values()))
+    new = newest(servers)
+    differences = _discovery.differences(look.views, look.excluded)
+    probes = _probes.plan(differences, new, creates=creates) + hidden(look, new)
+    _probes.Prober(servers).run(probes)
+    failed = [probe for probe in probes if probe.verdict() == _gate.FAILED]
+    return Asked(probes, len(differences), left_out(reader, failed))
+
+
+def sample(asking: t.Callable[[], Asked]) -> _gate.Sample:
+    """Ask once. Final, unless a request had no answer: a server that has many CRDs to make schemas of is busy so long.
+
+    An answer is not asked for again, whatever it says: a gate that asks until it likes the answer proves nothing.
+    """
+    try:
+        asked = asking()
+    except _api.ApiError as error:
+        return _gate.Sample(False, str(error), final=error.status != 0, data=error)
+    silent = [probe.explain() for probe in asked.of(_gate.FAILED) if probe.unanswered]
+    return _gate.Sample(not silent, "; ".join(silent), final=not silent, data=asked)
+
+
+def give_up(module: AnsibleModule, gate: _gate.Gate, error: _api.ApiError) -> t.NoReturn:
+    """End without a probe: unproven where a right is missing."""
+    if error.status != 403:
+        module.fail_json(msg=f"The probes could not be sent: {error}. Nothing was changed. Mend that and start again.")
+    gate.observed = f"{error.server}: {_rights.explain(error.words)}"
+    module.exit_json(changed=False, gates=[gate.dump()], probes=[])
+
+
 def main() -> t.NoReturn:
     module = AnsibleModule(
         argument_spec=_gate.argument_spec(_api.argument_spec(), {"write_probes": {"type": "bool", "default": False}}),
@@ -130,7 +179,6 @@ def main() -> t.NoReturn:
     )
     params = module.params
     cluster = _api.connect(module)
-    begun = time.monotonic()
     gate = _gate.Gate(
         id="requests_proxied",
         node=params["node"],
@@ -141,51 +189,41 @@ def main() -> t.NoReturn:
         next_action="Give the kubeconfig's user the right named, or check that the server named reaches each peer that "
         "has the resource; then start the playbook again.",
     )
-    probes: list[_probes.Probe] = []
     try:
         servers = {target.name: cluster.server(target) for target in _api.targets(module, cluster)}
-        reader = _views.Reader(servers, cluster)
-        look = reader.look()
-        if look.errors:
-            raise next(iter(look.errors.values()))
-        new = newest(servers)
-        differences = _discovery.differences(look.views, look.excluded)
-        probes = _probes.plan(differences, new, creates=params["write_probes"]) + hidden(look, new)
-        _probes.Prober(servers).run(probes)
-        failed = [probe for probe in probes if probe.verdict() == _gate.FAILED]
-        reasons = left_out(reader, failed)
     except _api.ApiError as error:
-        if error.status != 403:
-            module.fail_json(
-                msg=f"The probes could not be sent: {error}. Nothing was changed. Mend that and start again."
+        give_up(module, gate, error)
+    reader = _views.Reader(servers, cluster)
+    waited = _gate.wait(lambda: sample(lambda: ask(reader, servers, creates=params["write_probes"])), params)
+    if waited.pending:
+        module.exit_json(**_gate.pending(waited))
+    gate.elapsed_seconds = round(waited.elapsed_seconds, 3)
+    asked = waited.sample.data
+    if isinstance(asked, _api.ApiError):
+        give_up(module, gate, asked)
+    failed, unproven = asked.of(_gate.FAILED), asked.of(_gate.UNPROVEN)
+    if not asked.probes:
+        gate.verdict = _gate.NOT_EXERCISED
+        gate.observed = "all servers serve the same resources; there is nothing to proxy"
+    elif failed or unproven:
+        gate.verdict = _gate.FAILED if failed else _gate.UNPROVEN
+        gate.observed = "; ".join([probe.explain() for probe in failed + unproven] + asked.reasons)
+        if asked.reasons:
+            gate.next_action = "Wait until the time named is over, then start the playbook again."
+        elif all(probe.hidden for probe in failed + unproven):
+            gate.next_action = (
+                "Delete the CRD or the APIService named, or accept the gate: for as long as it is there, servers "
+                "that lack the resource answer 404."
             )
-        gate.observed = f"{error.server}: {_rights.explain(error.words)}"
-        probes = []
     else:
-        unproven = [probe for probe in probes if probe.verdict() == _gate.UNPROVEN]
-        if not probes:
-            gate.verdict = _gate.NOT_EXERCISED
-            gate.observed = "all servers serve the same resources; there is nothing to proxy"
-        elif failed or unproven:
-            gate.verdict = _gate.FAILED if failed else _gate.UNPROVEN
-            gate.observed = "; ".join([probe.explain() for probe in failed + unproven] + reasons)
-            if reasons:
-                gate.next_action = "Wait until the time named is over, then start the playbook again."
-            elif all(probe.hidden for probe in failed + unproven):
-                gate.next_action = (
-                    "Delete the CRD or the APIService named, or accept the gate: for as long as it is there, servers "
-                    "that lack the resource answer 404."
-                )
-        else:
-            gate.verdict = _gate.PASSED
-            sources = {probe.via for probe in probes}
-            gate.observed = (
-                f"{len(differences)} resources x {len(sources)} servers that lack them: "
-                f"{sum(probe.requests for probe in probes)} requests, each answered by a peer"
-            )
-    gate.elapsed_seconds = round(time.monotonic() - begun, 3)
-    gate.samples = sum(probe.requests for probe in probes) or 1
-    module.exit_json(changed=False, gates=[gate.dump()], probes=[probe.dump() for probe in probes])
+        gate.verdict = _gate.PASSED
+        sources = {probe.via for probe in asked.probes}
+        gate.observed = (
+            f"{asked.resources} resources x {len(sources)} servers that lack them: "
+            f"{sum(probe.requests for probe in asked.probes)} requests, each answered by a peer"
+        )
+    gate.samples = sum(probe.requests for probe in asked.probes) or 1
+    module.exit_json(changed=False, gates=[gate.dump()], probes=[probe.dump() for probe in asked.probes])
 
 
 if __name__ == "__main__":
