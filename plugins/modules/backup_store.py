@@ -131,7 +131,7 @@ def try_key(run: Run, recipient_file: str) -> None:
 
 def try_folder(path: str, room_bytes: int) -> None:
     """See, without a write, whether a folder could be made at *path*, and hold *room_bytes*."""
-    there = os.path.dirname(os.path.normpath(path))
+    there = os.path.dirname(os.path.abspath(path))
     while not os.path.exists(there):
         there = os.path.dirname(there)
     # Root may write anywhere but on what is mounted read-only, and that is told as well.

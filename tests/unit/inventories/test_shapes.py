@@ -284,3 +284,38 @@ def test_the_driver_custom_with_its_step_is_taken(resolve, monkeypatch):
     )
     assert found.code == 0, found.output
     assert found.taken == ["cp-a", "cp-b", "cp-c"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        (
+            {"control_plane_kubeconfig": "admin.conf"},
+            "control_plane_kubeconfig is admin.conf (from here, /",
+        ),
+        ({"control_plane_backup_directory": "./b"}, "control_plane_backup_directory is ./b"),
+        ({"control_plane_backup_copies": ["/mnt/a", "b"]}, "control_plane_backup_copies is b"),
+        ({"control_plane_binaries_directory": "bin"}, "control_plane_binaries_directory is bin"),
+    ],
+    ids=["kubeconfig", "backups", "one of the copies", "binaries"],
+)
+def test_a_path_that_is_not_whole_is_refused_first(resolve, variables, words):
+    found = resolve("kubeadm-flat/hosts", **variables)
+    assert found.code != 0
+    assert words in found.output
+    assert (found.taken, found.asked) == ([], {})
+
+
+def test_whole_paths_and_addresses_are_taken(resolve):
+    found = resolve(
+        "kubeadm-flat/hosts",
+        control_plane_kubeconfig="~/.kube/config",
+        control_plane_backup_copies=["/mnt/a"],
+        control_plane_etcd_etcdutl="https://example.org/etcd.tar.gz",
+    )
+    assert found.code == 0, found.output
+
+
+def test_a_kubeconfig_on_another_host_may_be_below_its_home(resolve):
+    found = resolve("bastion/hosts.ini", control_plane_kubeconfig=".kube/config")
+    assert found.code == 0, found.output

@@ -179,6 +179,12 @@ def test_a_folder_that_could_be_made_is_not_made(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_below_the_current_one_could_be_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    backup_store.try_folder("backups/run", 1)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_without_room_is_refused(tmp_path):
     with pytest.raises(_backup.BackupError, match="bytes free, and etcd's database alone has"):
         backup_store.try_folder(str(tmp_path / "backups" / "run"), 2**62)
