@@ -81,6 +81,7 @@ exit_code:
 """
 
 import os
+import re
 import shutil
 import typing as t
 
@@ -94,6 +95,10 @@ SCRIPT = (
     'echo "$code" >"$0/exit.part"; mv "$0/exit.part" "$0/exit"; exit "$code"'
 )
 TAIL_LINES = 25
+#: kubeadm colours the options of a kernel whether or not there is a terminal.
+COLOUR = re.compile("\x1b\\[[0-9;]*m")
+#: How kubeadm, and most others, begin a line that says why; what surrounds it may be pages of a kernel's options.
+REASON = re.compile(r"\s*(\[ERROR |[Ee]rror: )")
 
 
 class Step:
@@ -116,8 +121,15 @@ class Step:
         text = _node.read(f"{self.folder}/exit").strip()
         return int(text) if text.isdigit() else None
 
+    def output(self) -> list[str]:
+        return COLOUR.sub("", _node.read(f"{self.folder}/output")).splitlines()
+
     def tail(self) -> list[str]:
-        return _node.read(f"{self.folder}/output").splitlines()[-TAIL_LINES:]
+        return self.output()[-TAIL_LINES:]
+
+    def reasons(self) -> str:
+        """The lines of its output that say why it failed, in one."""
+        return "; ".join(line.strip() for line in self.output() if REASON.match(line))[:1000]
 
     def start(self, command: list[str], run_id: str) -> None:
         """Start anew; what the step of this name left before is kept once."""
@@ -214,9 +226,10 @@ def main() -> t.NoReturn:
         # What the node is now is read from the node.
         module.exit_json(**{**result, "changed": False}, **({} if code is None else {"exit_code": code}))
     if code != 0:
+        reasons = step.reasons()
         module.fail_json(
-            msg=f"{' '.join(params['command'])} ended with {waited.sample.progress}. "
-            f"Output is in {step.folder}/output:\n{words}",
+            msg=f"{' '.join(params['command'])} ended with {waited.sample.progress}"
+            f"{': ' if reasons else ''}{reasons}. Output is in {step.folder}/output:\n{words}",
             exit_code=code,
             **result,
         )
