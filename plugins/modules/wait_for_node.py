@@ -2,17 +2,20 @@
 # SPDX-FileCopyrightText: The mixedversion.kubernetes authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Wait until a node's kubelet has the version wanted and its Node is Ready."""
+"""Wait until Nodes are Ready, with the kubelet wanted."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: wait_for_node
-short_description: Wait until a Node is Ready with the kubelet wanted
+short_description: Wait until Nodes are Ready
 version_added: 0.1.0
 description:
-  - Reads the Node until its kubelet reports O(version) and its condition Ready is true.
-  - The gate C(nodes_ready) of one node.
+  - Reads the Nodes until each has the condition Ready true, and its kubelet reports O(version) if that is given.
+  - A Node whose server was away for longer than the controller manager's C(--node-monitor-grace-period) (50 seconds by
+    default) is not Ready until its kubelet has reported again, which it does every 10 seconds. C(kubeadm upgrade) ends
+    with an error where a control plane Node is not Ready (its check C(ControlPlaneNodesReady)), and waits for none.
+  - The gate C(nodes_ready) while the job runs.
 author:
   - The mixedversion.kubernetes authors (@mixedversion)
 extends_documentation_fragment:
@@ -22,21 +25,21 @@ extends_documentation_fragment:
   - mixedversion.kubernetes._api
   - mixedversion.kubernetes._run
 options:
-  hostname:
-    description: The label C(kubernetes.io/hostname) of the Node.
-    type: str
+  hostnames:
+    description: The label C(kubernetes.io/hostname) of each Node.
+    type: list
+    elements: str
     required: true
   version:
-    description: The version the kubelet shall report.
+    description: The version each kubelet shall report. Left out, any will do.
     type: str
-    required: true
 """
 
 EXAMPLES = r"""
 - name: Wait for the kubelet of cp1
   mixedversion.kubernetes.wait_for_node:
     kubeconfig: admin.conf
-    hostname: cp1
+    hostnames: [cp1]
     version: v1.37.2
 """
 
@@ -49,40 +52,58 @@ gates:
 """
 
 import typing as t
+import urllib.parse
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _api, _gate, _version
 
+LABEL = "kubernetes.io/hostname"
 
-def look(server: _api.Server, hostname: str, version: str) -> _gate.Sample:
+
+def trouble(item: dict[str, t.Any], version: str | None) -> str:
+    """What a Node lacks; empty if nothing."""
+    status = item["status"]
+    kubelet = status["nodeInfo"]["kubeletVersion"]
+    if version and _version.parse(kubelet) != _version.parse(version):
+        return f"kubelet {kubelet}"
+    ready = next((c for c in status.get("conditions") or [] if c["type"] == "Ready"), {"status": "Unknown"})
+    return "" if ready["status"] == "True" else f"kubelet {kubelet}, not Ready: {ready.get('message', '')}"
+
+
+def look(server: _api.Server, hostnames: t.Sequence[str], version: str | None) -> _gate.Sample:
+    selector = urllib.parse.quote(f"{LABEL} in ({','.join(hostnames)})")
     try:
-        items = server.get(f"/api/v1/nodes?labelSelector=kubernetes.io%2Fhostname%3D{hostname}").get("items") or []
+        items = server.get(f"/api/v1/nodes?labelSelector={selector}").get("items") or []
     except _api.ApiError as error:
         return _gate.Sample(False, str(error))
-    if len(items) != 1:
-        return _gate.Sample(False, f"{len(items)} Nodes have the label kubernetes.io/hostname={hostname}")
-    status = items[0]["status"]
-    kubelet = status["nodeInfo"]["kubeletVersion"]
-    ready = next((c for c in status.get("conditions") or [] if c["type"] == "Ready"), {"status": "Unknown"})
-    if _version.parse(kubelet) != _version.parse(version):
-        return _gate.Sample(False, f"kubelet {kubelet}")
-    if ready["status"] != "True":
-        return _gate.Sample(False, f"kubelet {kubelet}, not Ready: {ready.get('message', '')}")
-    return _gate.Sample(True, f"kubelet {kubelet}, Ready")
+    found = [item["metadata"]["labels"][LABEL] for item in items]
+    troubles = [
+        f"{found.count(hostname)} Nodes have the label {LABEL}={hostname}"
+        for hostname in hostnames
+        if found.count(hostname) != 1
+    ]
+    for hostname, item in zip(found, items):
+        words = trouble(item, version)
+        if words:
+            troubles.append(f"{hostname}: {words}")
+    if troubles:
+        return _gate.Sample(False, "; ".join(troubles))
+    kubelets = sorted({item["status"]["nodeInfo"]["kubeletVersion"] for item in items}, key=_version.parse)
+    return _gate.Sample(True, f"{', '.join(hostnames)}: kubelet {' and '.join(kubelets)}, Ready")
 
 
 def main() -> t.NoReturn:
     module = AnsibleModule(
         argument_spec=_gate.argument_spec(
             _api.argument_spec(),
-            {"hostname": {"type": "str", "required": True}, "version": {"type": "str", "required": True}},
+            {"hostnames": {"type": "list", "elements": "str", "required": True}, "version": {"type": "str"}},
         ),
         supports_check_mode=True,
     )
     params = module.params
     server = _api.connect(module).endpoint
-    waited = _gate.wait(lambda: look(server, params["hostname"], params["version"]), params)
+    waited = _gate.wait(lambda: look(server, params["hostnames"], params["version"]), params)
     if waited.pending:
         module.exit_json(**_gate.pending(waited))
     gate = _gate.Gate(
@@ -90,8 +111,8 @@ def main() -> t.NoReturn:
         node=params["node"],
         verdict=_gate.FAILED if waited.timed_out else _gate.PASSED,
         observed=waited.sample.progress,
-        expected=f"kubelet {params['version']}, Ready",
-        next_action="Read journalctl -u kubelet on the node, mend it and start the playbook again.",
+        expected=f"kubelet {params['version']}, Ready" if params["version"] else "Ready",
+        next_action="Read journalctl -u kubelet on the node named, mend it and start the playbook again.",
         elapsed_seconds=waited.elapsed_seconds,
         samples=waited.samples,
     )
