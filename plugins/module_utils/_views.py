@@ -18,6 +18,7 @@ import datetime
 import email.utils
 import functools
 import math
+import time
 import typing as t
 
 from ansible_collections.mixedversion.kubernetes.plugins.module_utils import (
@@ -32,6 +33,9 @@ _LEASES = f"{_leases.LIST_PATH}?{_leases.LIST_QUERY}"
 _ACCEPT_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 #: Long enough for a server that answers at all, short enough to ask again and again one that is gone.
 _ADDRESS_TIMEOUT = 2.0
+#: Seconds for which the registrations are taken as they were, if no server's discovery has changed: the metadata of
+#: thousands of CRDs weighs megabytes, and what makes a difference to proxying shows in some server's discovery.
+_REGISTERED_FRESH = 2.0
 
 Deletions = t.Mapping[str, t.Sequence[_registrations.Deletion]]
 
@@ -108,6 +112,7 @@ class Reader:
         self._views: dict[str, _discovery.ServerView] = {}
         self._registered = _registrations.Registered()
         self._known: tuple[dict[str, str], dict[str, str]] | None = None
+        self._listed = -math.inf
 
     def look(self) -> Look:
         answers = _api.at_once({name: self._of(name, server) for name, server in self.servers.items()})
@@ -118,6 +123,7 @@ class Reader:
                 self._views.pop(name, None)
             elif answer is not None:
                 self._views[name] = answer
+                self._listed = -math.inf
         asked = next((server for name, server in self.servers.items() if name not in errors), None)
         leases: tuple[_leases.Lease, ...] = ()
         stale: tuple[StaleLease, ...] = ()
@@ -164,28 +170,29 @@ class Reader:
         return read
 
     def _shared(self, server: _api.Server) -> tuple[tuple[_leases.Lease, ...], datetime.datetime]:
-        """What lies in etcd and is the same whoever is asked: the Leases, and the registrations if they changed.
+        """What lies in etcd and is the same whoever is asked: the Leases, and what is registered if it may be old.
 
-        The metadata alone tells of a change, and a list of CRDs with their schemas may weigh megabytes.
+        The metadata alone tells of a change, and a list of CRDs with their schemas may weigh tens of megabytes.
         """
-        answers = _api.at_once(
-            {
-                "leases": functools.partial(_ok, server, _LEASES, "application/json"),
-                "crds": functools.partial(_ok, server, _registrations.CRDS, _ACCEPT_METADATA),
-                "apiservices": functools.partial(_ok, server, _registrations.APISERVICES, _ACCEPT_METADATA),
-            }
-        )
+        begun = time.monotonic()
+        work = {"leases": functools.partial(_ok, server, _LEASES, "application/json")}
+        if begun - self._listed > _REGISTERED_FRESH:
+            work["crds"] = functools.partial(_ok, server, _registrations.CRDS, _ACCEPT_METADATA)
+            work["apiservices"] = functools.partial(_ok, server, _registrations.APISERVICES, _ACCEPT_METADATA)
+        answers = _api.at_once(work)
         for answer in answers.values():
             if isinstance(answer, _api.ApiError):
                 raise answer
         got = t.cast("dict[str, _api.Answer]", answers)
-        known = (_versions(got["crds"].json()), _versions(got["apiservices"].json()))
-        if known != self._known:
-            self._registered = _registrations.Registered(
-                _registrations.parse_crds(server.get(_registrations.CRDS)),
-                _registrations.parse_apiservices(server.get(_registrations.APISERVICES)),
-            )
-            self._known = known
+        if "crds" in got:
+            known = (_versions(got["crds"].json()), _versions(got["apiservices"].json()))
+            if known != self._known:
+                self._registered = _registrations.Registered(
+                    _registrations.parse_crds(server.get(_registrations.CRDS)),
+                    _registrations.parse_apiservices(server.get(_registrations.APISERVICES)),
+                )
+                self._known = known
+            self._listed = begun
         leases = tuple(_leases.parse_list(got["leases"].json()))
         return leases, email.utils.parsedate_to_datetime(got["leases"].headers["Date"])
 

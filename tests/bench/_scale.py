@@ -3,8 +3,9 @@
 """One gate with many CRDs: time, memory, and what crosses the network.
 
 On real servers, one of them of the target, convergence (three good samples in a row) and the probes, each by its own
-figure. Then, the lab being gone, convergence of more servers than fit the machine, which `_recorded` answers for with
-what the real ones answered; it counts what the first sample moves, and one where nothing has changed.
+figure; the probes before that as well, while the servers still make the schemas. Then, the lab being gone, convergence
+of more servers than fit the machine, which `_recorded` answers for with what the real ones answered; it counts what the
+first sample moves, and one where nothing has changed.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ FOLDER = ROOT / "build" / "bench" / "scale"
 CRDS = "100 1000 5000"
 #: The machine's load, of a minute, by which the servers have made the schemas of what they have been given.
 AT_REST = 2.5
+#: Seconds that probes may take while they have not.
+BUSY_TIMEOUT = 600
 #: How many servers are answered for.
 SERVERS = (3, 5, 7)
 #: Good samples in a row, as in a run.
@@ -68,7 +71,6 @@ def grow(lab: Lab, since: int, number: int) -> None:
             timeout=600,
             interval=1,
         )
-    until("the servers have made all schemas", lambda: os.getloadavg()[0] < AT_REST, timeout=1800, interval=5)
 
 
 def served(lab: Lab, host: str) -> int:
@@ -167,6 +169,10 @@ def run(results: Results, times: int) -> None:
             say(f"{number} CRDs")
             grow(lab, before, number)
             before = number
+            with or_left_out(results, f"scale/{nodes}x{number}/while_busy"):
+                seconds, dummy = gate(lab, "probe_requests", f"{nodes}x{number}-busy", timeout=BUSY_TIMEOUT)
+                results.figure(f"scale/{nodes}x{number}/probes_while_busy_seconds", seconds)
+            until("the servers have made all schemas", lambda: os.getloadavg()[0] < AT_REST, timeout=1800, interval=5)
             with or_left_out(results, f"scale/{nodes}x{number}"):
                 real(results, lab, number, times)
             with _recorded.recording(lab, certificates) as (addresses, kept[number]):
