@@ -11,10 +11,12 @@ module: wait_for_node
 short_description: Wait until Nodes are Ready
 version_added: 0.1.0
 description:
-  - Reads the Nodes until each has the condition Ready true, and its kubelet reports O(version) if that is given.
-  - A Node whose server was away for longer than the controller manager's C(--node-monitor-grace-period) (50 seconds by
-    default) is not Ready until its kubelet has reported again, which it does every 10 seconds. C(kubeadm upgrade) ends
-    with an error where a control plane Node is not Ready (its check C(ControlPlaneNodesReady)), and waits for none.
+  - Reads the Nodes until each has the condition Ready true, its kubelet renews its Lease in C(kube-node-lease), and its
+    kubelet reports O(version) if that is given.
+  - A kubelet whose server is away can't renew. When it has not for the controller manager's
+    C(--node-monitor-grace-period) (50 seconds by default), the Node is not Ready until the kubelet has reported again.
+    C(kubeadm upgrade) ends with an error where a control plane Node is not Ready (its check
+    C(ControlPlaneNodesReady)), and waits for none. So a Ready that is about to be taken back is not good enough.
   - The gate C(nodes_ready) while the job runs.
 author:
   - The mixedversion.kubernetes authors (@mixedversion)
@@ -51,14 +53,16 @@ gates:
   elements: dict
 """
 
+import email.utils
 import typing as t
 import urllib.parse
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _api, _gate, _version
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _api, _gate, _leases, _version
 
-LABEL = "kubernetes.io/hostname"
+LABEL = _leases.LABEL_HOSTNAME
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 
 
 def trouble(item: dict[str, t.Any], version: str | None) -> str:
@@ -71,22 +75,40 @@ def trouble(item: dict[str, t.Any], version: str | None) -> str:
     return "" if ready["status"] == "True" else f"kubelet {kubelet}, not Ready: {ready.get('message', '')}"
 
 
+def silence(server: _api.Server, item: dict[str, t.Any]) -> str:
+    """Since when a kubelet has not renewed its Lease, if that is longer ago than two of its renewals; else empty.
+
+    Source: k8s.io/kubernetes ``pkg/kubelet/kubelet.go`` (``nodeLeaseRenewIntervalFraction``, a quarter).
+    """
+    path = f"{LEASES}/{item['metadata']['name']}"
+    answer = server.request("GET", path)
+    if answer.status != 200:
+        raise _api.ApiError(server.name, path, answer.status, answer.words)
+    document = answer.json()
+    lease = _leases.parse(document)
+    age = lease.age_seconds(email.utils.parsedate_to_datetime(answer.headers["Date"]))
+    if age <= document["spec"]["leaseDurationSeconds"] / 2:
+        return ""
+    # The moment, not the age: these words are shown anew whenever they change.
+    return f"its kubelet renewed its Lease last {f'at {lease.renewed:%H:%M:%S} UTC' if lease.renewed else 'never'}"
+
+
 def look(server: _api.Server, hostnames: t.Sequence[str], version: str | None) -> _gate.Sample:
     selector = urllib.parse.quote(f"{LABEL} in ({','.join(hostnames)})")
     try:
         items = server.get(f"/api/v1/nodes?labelSelector={selector}").get("items") or []
+        found = [item["metadata"]["labels"][LABEL] for item in items]
+        troubles = [
+            f"{found.count(hostname)} Nodes have the label {LABEL}={hostname}"
+            for hostname in hostnames
+            if found.count(hostname) != 1
+        ]
+        for hostname, item in zip(found, items):
+            words = trouble(item, version) or silence(server, item)
+            if words:
+                troubles.append(f"{hostname}: {words}")
     except _api.ApiError as error:
         return _gate.Sample(False, str(error))
-    found = [item["metadata"]["labels"][LABEL] for item in items]
-    troubles = [
-        f"{found.count(hostname)} Nodes have the label {LABEL}={hostname}"
-        for hostname in hostnames
-        if found.count(hostname) != 1
-    ]
-    for hostname, item in zip(found, items):
-        words = trouble(item, version)
-        if words:
-            troubles.append(f"{hostname}: {words}")
     if troubles:
         return _gate.Sample(False, "; ".join(troubles))
     kubelets = sorted({item["status"]["nodeInfo"]["kubeletVersion"] for item in items}, key=_version.parse)

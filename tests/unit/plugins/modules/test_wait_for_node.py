@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _api
@@ -9,18 +11,29 @@ from ansible_collections.mixedversion.kubernetes.plugins.modules import wait_for
 
 
 class Server:
-    """Has *nodes*: by hostname the kubelet's version and the status of the condition Ready."""
+    """Has *nodes*: by hostname the kubelet's version and the status of the condition Ready.
+
+    Each renewed its Lease when it was ``renewed``; by this server's clock it is 06:00:30.
+    """
+
+    name = "cp1"
 
     def __init__(self, **nodes):
         self.nodes = nodes
         self.asked = ""
+        self.renewed = "2026-11-24T06:00:25.000000Z"
+
+    def request(self, dummy_method, path):
+        assert path.startswith("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/node-cp")
+        document = {"metadata": {}, "spec": {"leaseDurationSeconds": 40, "renewTime": self.renewed}}
+        return _api.Answer(200, json.dumps(document).encode(), {"Date": "Tue, 24 Nov 2026 06:00:30 GMT"})
 
     def get(self, path):
         self.asked = path
         return {
             "items": [
                 {
-                    "metadata": {"labels": {"kubernetes.io/hostname": name}},
+                    "metadata": {"name": f"node-{name}", "labels": {"kubernetes.io/hostname": name}},
                     "status": {
                         "nodeInfo": {"kubeletVersion": version},
                         "conditions": [
@@ -53,6 +66,22 @@ def test_one_that_is_not_there_is_not_ready():
     sample = wait_for_node.look(Server(cp1=("v1.36.4", "True")), ["cp1", "cp2"], None)
     assert not sample.passed
     assert sample.progress == "0 Nodes have the label kubernetes.io/hostname=cp2"
+
+
+@pytest.mark.parametrize(("renewed", "passed"), [("06:00:10", True), ("06:00:09", False), ("05:59:45", False)])
+def test_a_ready_that_is_about_to_be_taken_back_is_not_good_enough(renewed, passed):
+    server = Server(cp1=("v1.36.4", "True"))
+    server.renewed = f"2026-11-24T{renewed}.000000Z"
+    sample = wait_for_node.look(server, ["cp1"], None)
+    assert sample.passed is passed
+    assert passed or sample.progress == f"cp1: its kubelet renewed its Lease last at {renewed} UTC"
+
+
+def test_a_kubelet_that_never_renewed_is_not_there():
+    server = Server(cp1=("v1.36.4", "True"))
+    server.renewed = None
+    sample = wait_for_node.look(server, ["cp1"], None)
+    assert (sample.passed, sample.progress) == (False, "cp1: its kubelet renewed its Lease last never")
 
 
 def test_a_ready_node_of_another_version_is_not_what_was_waited_for():
