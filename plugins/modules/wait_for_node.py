@@ -124,6 +124,7 @@ def main() -> t.NoReturn:
         supports_check_mode=True,
     )
     params = module.params
+    wanted = f"kubelet {params['version']}, " if params["version"] else ""
     server = _api.connect(module).endpoint
     waited = _gate.wait(lambda: look(server, params["hostnames"], params["version"]), params)
     if waited.pending:
@@ -133,7 +134,7 @@ def main() -> t.NoReturn:
         node=params["node"],
         verdict=_gate.FAILED if waited.timed_out else _gate.PASSED,
         observed=waited.sample.progress,
-        expected=f"kubelet {params['version']}, Ready" if params["version"] else "Ready",
+        expected=f"{wanted}Ready, its Lease renewed",
         next_action="Read journalctl -u kubelet on the node named, mend it and start the playbook again.",
         elapsed_seconds=waited.elapsed_seconds,
         samples=waited.samples,
