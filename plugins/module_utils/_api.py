@@ -235,8 +235,8 @@ def connect(module: AnsibleModule) -> Cluster:
         path = params["kubeconfig"]
         if path and not os.path.exists(path):
             module.fail_json(
-                msg=f"The kubeconfig {path} does not exist on the host this module ran on. "
-                "Set control_plane_kubeconfig (or K8S_AUTH_KUBECONFIG) to the path of one that does."
+                msg=f"The kubeconfig {path} does not exist on the host this module ran on (in {os.getcwd()}). Set "
+                "control_plane_kubeconfig (or K8S_AUTH_KUBECONFIG) to the whole path of one that does."
             )
         try:
             kubernetes.config.load_kube_config(
