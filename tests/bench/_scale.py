@@ -28,7 +28,8 @@ from _peers import module
 from _reaction import DISCOVERY
 
 FOLDER = ROOT / "build" / "bench" / "scale"
-CRDS = "100 1000 5000"
+#: Three servers of this size can't make the schemas of 5,000 on two cores; one can (NODES=1).
+CRDS = "100 1000"
 #: The machine's load, of a minute, by which the servers have made the schemas of what they have been given.
 AT_REST = 2.5
 #: Seconds that probes may take while they have not.
@@ -98,14 +99,16 @@ def gate(lab: Lab, name: str, what: str, **arguments: t.Any) -> tuple[float, flo
 def real(results: Results, lab: Lab, number: int, times: int) -> None:
     key = f"scale/{len(lab.hosts)}x{number}"
     memory = 0.0
-    for name, figure in (("wait_for_convergence", "gate_seconds"), ("probe_requests", "probes_seconds")):
+    gates = [("wait_for_convergence", "gate_seconds"), ("probe_requests", "probes_seconds")]
+    # A server by itself differs from nobody, and there is nothing to probe.
+    for name, figure in gates if len(lab.hosts) > 1 else gates[:1]:
         took = []
         for turn in range(times):
             seconds, memory = gate(lab, name, f"{len(lab.hosts)}x{number}-{turn}")
             took.append(seconds)
         results.figure(f"{key}/{figure}", statistics.median(took))
     results.figure(f"{key}/peak_memory_mib", memory)
-    results.case(key, "both gates passed", f"both, {times} times", True)
+    results.case(key, "each gate passed", f"each, {times} times", True)
 
 
 def recorded(
@@ -169,9 +172,10 @@ def run(results: Results, times: int) -> None:
             say(f"{number} CRDs")
             grow(lab, before, number)
             before = number
-            with or_left_out(results, f"scale/{nodes}x{number}/while_busy"):
-                seconds, dummy = gate(lab, "probe_requests", f"{nodes}x{number}-busy", timeout=BUSY_TIMEOUT)
-                results.figure(f"scale/{nodes}x{number}/probes_while_busy_seconds", seconds)
+            if nodes > 1:
+                with or_left_out(results, f"scale/{nodes}x{number}/while_busy"):
+                    seconds, dummy = gate(lab, "probe_requests", f"{nodes}x{number}-busy", timeout=BUSY_TIMEOUT)
+                    results.figure(f"scale/{nodes}x{number}/probes_while_busy_seconds", seconds)
             until("the servers have made all schemas", lambda: os.getloadavg()[0] < AT_REST, timeout=1800, interval=5)
             with or_left_out(results, f"scale/{nodes}x{number}"):
                 real(results, lab, number, times)
