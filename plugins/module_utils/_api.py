@@ -12,6 +12,8 @@ from __future__ import annotations
 import concurrent.futures
 import copy
 import dataclasses
+import datetime
+import email.utils
 import hashlib
 import json
 import os
@@ -68,6 +70,11 @@ class Answer:
             document = None
         message = document.get("message") if isinstance(document, dict) else None
         return str(message or self.body.decode(errors="replace"))[:300].replace("\n", " ").strip()
+
+    @property
+    def date(self) -> datetime.datetime:
+        """The time by the server's own clock, to the second."""
+        return email.utils.parsedate_to_datetime(self.headers["Date"])
 
     def json(self) -> t.Any:
         return json.loads(self.body)
@@ -277,6 +284,14 @@ def targets(module: AnsibleModule, cluster: Cluster) -> list[Target]:
             "Name the addresses in the option servers.",
         )
     return [Target(lease.hostname, lease.address) for lease in leases]
+
+
+def read(server: Server, path: str, accept: str = "application/json") -> Answer:
+    """GET an answer whose headers matter as well; any but 200 is an :class:`ApiError`."""
+    answer = server.request("GET", path, headers={"Accept": accept})
+    if answer.status != 200:
+        raise ApiError(server.name, path, answer.status, answer.words)
+    return answer
 
 
 def at_once(work: t.Mapping[str, t.Callable[[], R]]) -> dict[str, R | ApiError]:

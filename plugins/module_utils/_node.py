@@ -106,6 +106,11 @@ def read(path: str) -> str:
         return ""
 
 
+def uncoloured(text: str) -> str:
+    """What a program printed for a terminal, without the colours."""
+    return re.sub("\x1b\\[[0-9;]*m", "", text)
+
+
 def replace(path: str, content: str | bytes, mode: int) -> None:
     """Replace *path* in one step that survives a power cut. The temporary name starts with a dot: kubelets skip it."""
     handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".mixedversion.")

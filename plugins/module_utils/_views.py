@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import email.utils
 import functools
 import math
 import time
@@ -175,10 +174,10 @@ class Reader:
         The metadata alone tells of a change, and a list of CRDs with their schemas may weigh tens of megabytes.
         """
         begun = time.monotonic()
-        work = {"leases": functools.partial(_ok, server, _LEASES, "application/json")}
+        work = {"leases": functools.partial(_api.read, server, _LEASES)}
         if begun - self._listed > _REGISTERED_FRESH:
-            work["crds"] = functools.partial(_ok, server, _registrations.CRDS, _ACCEPT_METADATA)
-            work["apiservices"] = functools.partial(_ok, server, _registrations.APISERVICES, _ACCEPT_METADATA)
+            work["crds"] = functools.partial(_api.read, server, _registrations.CRDS, _ACCEPT_METADATA)
+            work["apiservices"] = functools.partial(_api.read, server, _registrations.APISERVICES, _ACCEPT_METADATA)
         answers = _api.at_once(work)
         for answer in answers.values():
             if isinstance(answer, _api.ApiError):
@@ -194,7 +193,7 @@ class Reader:
                 self._known = known
             self._listed = begun
         leases = tuple(_leases.parse_list(got["leases"].json()))
-        return leases, email.utils.parsedate_to_datetime(got["leases"].headers["Date"])
+        return leases, got["leases"].date
 
     def _stale(self, leases: t.Sequence[_leases.Lease], now: datetime.datetime) -> tuple[StaleLease, ...]:
         fresh = {lease.address: lease for lease in leases if lease.age_seconds(now) <= _leases.FRESH_SECONDS}
@@ -216,13 +215,6 @@ class Reader:
         except _api.ApiError:
             return False
         return True
-
-
-def _ok(server: _api.Server, path: str, accept: str) -> _api.Answer:
-    answer = server.request("GET", path, headers={"Accept": accept})
-    if answer.status != 200:
-        raise _api.ApiError(server.name, path, answer.status, answer.words)
-    return answer
 
 
 def _versions(document: t.Mapping[str, t.Any]) -> dict[str, str]:

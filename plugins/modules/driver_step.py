@@ -95,8 +95,6 @@ SCRIPT = (
     'echo "$code" >"$0/exit.part"; mv "$0/exit.part" "$0/exit"; exit "$code"'
 )
 TAIL_LINES = 25
-#: kubeadm colours the options of a kernel whether or not there is a terminal.
-COLOUR = re.compile("\x1b\\[[0-9;]*m")
 #: How kubeadm, and most others, begin a line that says why; what surrounds it may be pages of a kernel's options.
 REASON = re.compile(r"\s*(\[ERROR |[Ee]rror: )")
 
@@ -122,7 +120,8 @@ class Step:
         return int(text) if text.isdigit() else None
 
     def output(self) -> list[str]:
-        return COLOUR.sub("", _node.read(f"{self.folder}/output")).splitlines()
+        # kubeadm colours the options of a kernel whether or not there is a terminal.
+        return _node.uncoloured(_node.read(f"{self.folder}/output")).splitlines()
 
     def tail(self) -> list[str]:
         return self.output()[-TAIL_LINES:]
@@ -214,7 +213,7 @@ def main() -> t.NoReturn:
     if waited.pending:
         module.exit_json(**_gate.pending(waited, memory))
     result = {"attached": memory["attached"], "output": step.tail(), "changed": True}
-    words = "\n".join(step.tail())
+    words = "\n".join(result["output"])
     if waited.timed_out:
         module.fail_json(
             msg=f"{step.unit} still runs after {params['timeout']:.0f} s; it was not stopped. Last output:\n{words}\n"

@@ -194,7 +194,8 @@ def main() -> t.NoReturn:
     except _api.ApiError as error:
         give_up(module, gate, error)
     reader = _views.Reader(servers, cluster)
-    waited = _gate.wait(lambda: sample(lambda: ask(reader, servers, creates=params["write_probes"])), params)
+    asking = functools.partial(ask, reader, servers, creates=params["write_probes"])
+    waited = _gate.wait(lambda: sample(asking), params)
     if waited.pending:
         module.exit_json(**_gate.pending(waited))
     gate.elapsed_seconds = round(waited.elapsed_seconds, 3)

@@ -37,7 +37,6 @@ gates:
   elements: dict
 """
 
-import email.utils
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -60,7 +59,7 @@ def look(server: _api.Server) -> _gate.Sample:
         if answer.status != 200:
             return _gate.Sample(False, f"{component}: {answer.status} {answer.words}")
         lease = _leases.parse(answer.json())
-        age = lease.age_seconds(email.utils.parsedate_to_datetime(answer.headers["Date"]))
+        age = lease.age_seconds(answer.date)
         led = bool(lease.holder) and age <= FRESH_SECONDS
         passed = passed and led
         words.append(f"{component} is {'led by ' + lease.holder.partition('_')[0] if led else 'not led'}")

@@ -53,7 +53,6 @@ gates:
   elements: dict
 """
 
-import email.utils
 import typing as t
 import urllib.parse
 
@@ -80,14 +79,10 @@ def silence(server: _api.Server, item: dict[str, t.Any]) -> str:
 
     Source: k8s.io/kubernetes ``pkg/kubelet/kubelet.go`` (``nodeLeaseRenewIntervalFraction``, a quarter).
     """
-    path = f"{LEASES}/{item['metadata']['name']}"
-    answer = server.request("GET", path)
-    if answer.status != 200:
-        raise _api.ApiError(server.name, path, answer.status, answer.words)
+    answer = _api.read(server, f"{LEASES}/{item['metadata']['name']}")
     document = answer.json()
     lease = _leases.parse(document)
-    age = lease.age_seconds(email.utils.parsedate_to_datetime(answer.headers["Date"]))
-    if age <= document["spec"]["leaseDurationSeconds"] / 2:
+    if lease.age_seconds(answer.date) <= document["spec"]["leaseDurationSeconds"] / 2:
         return ""
     # The moment, not the age: these words are shown anew whenever they change.
     return f"its kubelet renewed its Lease last {f'at {lease.renewed:%H:%M:%S} UTC' if lease.renewed else 'never'}"

@@ -17,6 +17,7 @@ import typing as t
 
 import jinja2
 
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _node
 from ansible_collections.mixedversion.kubernetes.plugins.plugin_utils import _html, _markdown, _run, _verdicts
 
 SCHEMA_VERSION = 1
@@ -26,7 +27,6 @@ NO_REPORT = "no_report"
 #: How many lines a run that no gate explains is quoted with, from the end, and how much of each.
 _LINES = 12
 _WIDTH = 500
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 Fleet = dict[str, t.Any]
 
@@ -147,5 +147,5 @@ def _text(path: pathlib.Path) -> str:
 
 def _last_words(output: str) -> list[str]:
     """The last lines before Ansible's recap, which says nothing of why."""
-    lines = _COLOUR.sub("", output).partition("\nPLAY RECAP")[0].splitlines()
+    lines = _node.uncoloured(output).partition("\nPLAY RECAP")[0].splitlines()
     return [line.rstrip()[:_WIDTH] for line in lines if line.strip()][-_LINES:]

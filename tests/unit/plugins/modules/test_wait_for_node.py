@@ -23,7 +23,7 @@ class Server:
         self.asked = ""
         self.renewed = "2026-11-24T06:00:25.000000Z"
 
-    def request(self, dummy_method, path):
+    def request(self, dummy_method, path, headers):
         assert path.startswith("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/node-cp")
         document = {"metadata": {}, "spec": {"leaseDurationSeconds": 40, "renewTime": self.renewed}}
         return _api.Answer(200, json.dumps(document).encode(), {"Date": "Tue, 24 Nov 2026 06:00:30 GMT"})
