@@ -36,5 +36,5 @@ class ActionModule(GateAction):
         ]
         limit = arguments.get("max_unavailable_seconds")
         if limit is not None and not self._task.check_mode:
-            gate = _availability.judge(seen, float(limit), self._node(arguments, task_vars))
+            gate = _availability.judge(seen, float(limit), self._node(arguments, task_vars), result["ended"])
             result["gates"] = [gate.dump()]

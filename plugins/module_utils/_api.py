@@ -18,14 +18,13 @@ import hashlib
 import json
 import os
 import socket
-import ssl
 import traceback
 import typing as t
 import urllib.parse
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _leases
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _leases, _tls
 
 try:
     import kubernetes
@@ -162,7 +161,7 @@ class Server:
         """SHA-256 of the certificate that a new connection is answered with; verified, and nothing is sent over it."""
         parts = urllib.parse.urlsplit(self.host)
         try:
-            context = ssl.create_default_context(cafile=self._configuration.ssl_ca_cert)
+            context = _tls.verifying(self._configuration.ssl_ca_cert)
             with socket.create_connection((parts.hostname or "", parts.port or 443), timeout) as raw:
                 name = self._configuration.tls_server_name or parts.hostname
                 with context.wrap_socket(raw, server_hostname=name) as wrapped:

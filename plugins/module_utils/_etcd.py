@@ -22,7 +22,7 @@ import time
 import typing as t
 import urllib.parse
 
-from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _node
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _node, _tls
 
 #: Seconds for one answer. A paused member takes the connection and never answers; all are asked at once.
 TIMEOUT = 5.0
@@ -299,7 +299,7 @@ class Gateway:
         self._host = parts.hostname
         self._port = parts.port or 2379
         try:
-            self._context = ssl.create_default_context(cafile=ca_file)
+            self._context = _tls.verifying(ca_file)
             self._context.load_cert_chain(cert_file, key_file)
         except (OSError, ssl.SSLError) as error:
             raise EtcdError(

@@ -14,6 +14,7 @@ import dataclasses
 import datetime
 import hashlib
 import struct
+import time
 import typing as t
 
 NAMESPACE = "kube-system"
@@ -40,6 +41,28 @@ class Lease:
     def age_seconds(self, now: datetime.datetime) -> float:
         """Seconds since the last renewal, by the clock of *now*; infinite if never renewed."""
         return (now - self.renewed).total_seconds() if self.renewed else float("inf")
+
+
+class Renewals:
+    """Whether Leases go on being renewed, by our own clock as soon as a renewal was seen: as client-go judges them.
+
+    Until then by the two clocks that there are, of who renews it and of the server that tells; one that renews in the
+    future is not believed, as it may have ended since. Source: k8s.io/client-go ``tools/leaderelection``
+    (``isLeaseValid``, by the time at which a change was observed).
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[datetime.datetime | None, float | None]] = {}
+
+    def fresh(self, lease: Lease, now: datetime.datetime, seconds: float) -> bool:
+        """Whether *lease* was renewed within *seconds*; *now* is the time of the server that told it."""
+        known, changed = self._seen.get(lease.name, (lease.renewed, None))
+        if lease.renewed != known:
+            changed = time.monotonic()
+        self._seen[lease.name] = (lease.renewed, changed)
+        if changed is not None:
+            return time.monotonic() - changed <= seconds
+        return abs(lease.age_seconds(now)) <= seconds
 
 
 def server_id(hostname: str) -> str:

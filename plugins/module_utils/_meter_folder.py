@@ -16,6 +16,8 @@ from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _no
 
 #: What the endpoint of the kubeconfig is called among the targets.
 LOAD_BALANCER = "load balancer"
+#: What the meter is called that asks the servers and the load balancer.
+SERVERS = "servers"
 #: The folder of a run's meters within the run's, and files in it.
 FOLDER = "availability"
 ALIVE, STOP, SUFFIX = "alive", "stop", ".jsonl"

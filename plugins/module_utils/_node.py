@@ -10,6 +10,7 @@ import ipaddress
 import os
 import re
 import shutil
+import socket
 import tempfile
 import typing as t
 
@@ -60,14 +61,32 @@ def kept_binary(name: str, version: str) -> str:
     return f"{STATE_DIRECTORY}/binaries/{version}/{name}"
 
 
-def flags(arguments: t.Iterable[str]) -> dict[str, str]:
-    """``--name=value`` and ``--name`` as a dict; the last one of a name wins, as it does for the component."""
-    result = {}
+def flag_pairs(arguments: t.Iterable[str]) -> list[tuple[str, str]]:
+    """``--name=value``, ``--name value`` and ``--name``, each as it comes."""
+    found: list[tuple[str, str]] = []
+    bare = False
     for argument in arguments:
         if argument.startswith("--"):
-            name, dummy, value = argument[2:].partition("=")
-            result[name] = value if dummy else "true"
-    return result
+            name, given, value = argument[2:].partition("=")
+            found.append((name, value if given else "true"))
+            bare = not given
+        elif bare:
+            found[-1], bare = (found[-1][0], argument), False
+    return found
+
+
+def flags(arguments: t.Iterable[str]) -> dict[str, str]:
+    """:func:`flag_pairs` as a dict; the last one of a name wins, as it does for the component."""
+    return dict(flag_pairs(arguments))
+
+
+def node_hostname() -> str:
+    """What the kubelet here puts into its Node's label ``kubernetes.io/hostname``.
+
+    Not what the API server puts into its Lease, which is the host name as it is. Source: k8s.io/kubernetes
+    ``pkg/util/node/node.go`` (``GetHostname``).
+    """
+    return (flags(command("kubelet")).get("hostname-override") or socket.gethostname()).strip().lower()
 
 
 def environment(process: int) -> dict[str, str]:

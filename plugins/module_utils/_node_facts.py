@@ -208,13 +208,14 @@ def kubeconfigs(advertised: str, port: str) -> list[dict[str, t.Any]]:
 
 def images(module: AnsibleModule) -> list[str] | None:
     """The names of the images that the container runtime has; none if there is no tool to ask it by."""
-    if shutil.which("crictl"):
-        code, text, dummy = module.run_command(["crictl", "images", "-o", "json"])
+    crictl, ctr = (shutil.which(name, path=_node.SEARCH_PATH) for name in ("crictl", "ctr"))
+    if crictl:
+        code, text, dummy = module.run_command([crictl, "images", "-o", "json"])
         if not code:
             found = json.loads(text or "{}").get("images", [])
             return sorted(tag for image in found for tag in image.get("repoTags", []))
-    if shutil.which("ctr"):
-        code, text, dummy = module.run_command(["ctr", "--namespace", "k8s.io", "images", "list", "-q"])
+    if ctr:
+        code, text, dummy = module.run_command([ctr, "--namespace", "k8s.io", "images", "list", "-q"])
         if not code:
             return sorted(name for name in text.split() if not name.startswith("sha256:"))
     return None

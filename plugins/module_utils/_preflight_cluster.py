@@ -385,18 +385,26 @@ def by_hostname(items: Items) -> dict[str, Document]:
     return {item["metadata"].get("labels", {}).get("kubernetes.io/hostname", ""): item for item in items}
 
 
+def why_not_ready(item: Document) -> str:
+    """Since when, and in whose words: whether to wait a moment or to mend something is seen by them."""
+    told_of = (item.get("status") or {}).get("conditions") or []
+    found: Document = next((each for each in told_of if each["type"] == "Ready"), {})
+    since = f" since {found['lastTransitionTime']}" if found.get("lastTransitionTime") else ""
+    return since + (f" ({found['message'].rstrip('.')})" if found.get("message") else "")
+
+
 def nodes_ready(params: t.Mapping[str, t.Any], items: Items) -> _gate.Gate:
     """Readiness and pressures of this inventory's Nodes; other Nodes are told."""
     nodes = by_hostname(items)
     troubles = []
     for node in params["nodes"]:
-        item = nodes.pop(node["hostname"], None)
+        item = nodes.pop(node["node_hostname"], None)
         if item is None:
             troubles.append(f"{node['name']} has no Node")
             continue
         found = conditions(item)
         if found.get("Ready") != "True":
-            troubles.append(f"{node['name']} is not Ready")
+            troubles.append(f"{node['name']} is not Ready{why_not_ready(item)}")
         pressed = [kind for kind in PRESSURES if found.get(kind) == "True"]
         if pressed:
             troubles.append(f"{node['name']} has {' and '.join(pressed)}")
@@ -406,7 +414,8 @@ def nodes_ready(params: t.Mapping[str, t.Any], items: Items) -> _gate.Gate:
         troubles,
         f"{len(params['nodes'])} control plane Nodes Ready"
         + (f"; other Nodes that are not: {told(others)}" if others else ""),
-        "Read the kubelet's log on the node named and mend it; a pressure goes when there is room again.",
+        "Read the kubelet's log on the node named and mend it; a pressure goes when there is room again. A Node whose "
+        "server was away is Ready some 20 s after it came back: start the playbook again.",
     )
 
 
@@ -899,9 +908,8 @@ def ask_writes(reading: Reading) -> tuple[list[str], list[str], str]:
 def of_control_plane(reading: Reading) -> dict[str, Items]:
     """Metadata of the Pods on this inventory's Nodes; what is over is left out, and what is in a Pod is not read."""
     nodes = by_hostname(reading.nodes)
-    names = [
-        nodes[node["hostname"]]["metadata"]["name"] for node in reading.params["nodes"] if node["hostname"] in nodes
-    ]
+    here = [node["node_hostname"] for node in reading.params["nodes"]]
+    names = [nodes[hostname]["metadata"]["name"] for hostname in here if hostname in nodes]
     found: dict[str, Items] = {}
     for name in names:
         fields = urllib.parse.quote(f"spec.nodeName={name},status.phase!=Succeeded,status.phase!=Failed")
@@ -935,7 +943,7 @@ def checks(reading: Reading) -> dict[str, t.Callable[[], list[_gate.Gate]]]:
         return webhooks(found, reading.ready_endpoints, tried)
 
     def budgets() -> _gate.Gate:
-        if not set(by_hostname(reading.nodes)) & {node["hostname"] for node in params["nodes"]}:
+        if not set(by_hostname(reading.nodes)) & {node["node_hostname"] for node in params["nodes"]}:
             return skipped("disruption_budgets", "the control plane has no Nodes, so no Pods")
         pods: dict[str, Items] | None
         try:

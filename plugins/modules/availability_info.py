@@ -58,6 +58,11 @@ running:
   returned: always
   type: list
   elements: str
+ended:
+  description: Those that had ended before they were told to, so that nothing was counted since.
+  returned: always
+  type: list
+  elements: str
 gates:
   description: The verdict on C(availability_budget).
   returned: when O(max_unavailable_seconds) is given
@@ -102,6 +107,7 @@ def main() -> t.NoReturn:
     )
     params = module.params
     folder = _meter_folder.Folder.of(params["run_directory"])
+    going_on = folder.running()
     if folder.names() and not module.check_mode:
         if params["stop"]:
             folder.stop()
@@ -114,6 +120,7 @@ def main() -> t.NoReturn:
     module.exit_json(
         changed=False,
         running=folder.running(),
+        ended=[name for name in folder.names() if name not in going_on],
         news={} if folder.local else news(folder, params["have"]),
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: backup_copy
 short_description: Copy a backup into a further folder and prove the copy
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Works on the controller. The copy gets its name only after each of its files was read back and found to have the
     SHA-256 that the manifest tells.

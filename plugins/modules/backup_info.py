@@ -76,6 +76,7 @@ backups:
     run_id: {description: The run that made it., type: str, returned: always}
     taken: {description: When., type: str, returned: always}
     verified: {description: Whether it was proven then., type: bool, returned: always}
+    cluster_uid: {description: Of which cluster; empty if its API did not say., type: str, returned: always}
 path:
   description: The chosen backup's folder.
   returned: when there is one
@@ -204,7 +205,14 @@ def main() -> t.NoReturn:
     found = _backup.listed(params["directory"])
     result: dict[str, t.Any] = {
         "backups": [
-            {"path": b.path, "run_id": b.run_id, "taken": b.manifest["taken"], "verified": b.verified} for b in found
+            {
+                "path": b.path,
+                "run_id": b.run_id,
+                "taken": b.manifest["taken"],
+                "verified": b.verified,
+                "cluster_uid": b.cluster_uid,
+            }
+            for b in found
         ]
     }
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: backup_pack
 short_description: Pack a node's /etc/kubernetes and what lies elsewhere
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Packs C(/etc/kubernetes) without its C(tmp); the files of certificates, keys and configuration that the running
     components' flags name outside of it, the encryption configuration above all; and but with O(driver=kubeadm) the
@@ -41,7 +41,7 @@ EXAMPLES = r"""
 - name: Pack the node
   mixedversion.kubernetes.backup_pack:
     driver: kubeadm
-    path: /var/lib/mixedversion-kubernetes/backup/cp1.tar.gz
+    path: /root/cp1.tar.gz
 """
 
 RETURN = r"""
@@ -114,6 +114,26 @@ def folders() -> tuple[list[str], str]:
     return (distribution.kept, distribution.left_out) if distribution else ([ROOT], LEFT_OUT)
 
 
+def followed(roots: t.Sequence[str], left_out: str) -> list[str]:
+    """The folders, and those that they are links to or have links to: an archive holds a link as a link."""
+    found = list(roots)
+
+    def follow(path: str) -> None:
+        target = os.path.realpath(path)
+        # One that holds what is packed already, such as /, is not what anybody meant to keep.
+        if os.path.isdir(target) and outside(target, found) and not any(root.startswith(target) for root in roots):
+            found.append(target)
+
+    for one in roots:
+        follow(one)
+    for one in found:
+        for folder, names, dummy in os.walk(one):
+            for name in names if outside(folder, [left_out]) else []:
+                if os.path.islink(os.path.join(folder, name)):
+                    follow(os.path.join(folder, name))
+    return found
+
+
 def wanted(module: AnsibleModule, roots: t.Sequence[str], left_out: str) -> tuple[list[str], list[str]]:
     """What lies outside of those folders, and what is named and not there."""
     paths: list[str] = []
@@ -140,7 +160,7 @@ def pack(path: str, roots: t.Iterable[str], left_out: str, files: t.Iterable[str
     part = path + ".part"
 
     def kept(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-        return None if "/" + member.name == left_out else member
+        return None if "/" + member.name in (left_out, os.path.realpath(left_out)) else member
 
     try:
         handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -170,6 +190,7 @@ def main() -> t.NoReturn:
     path = module.params["path"]
     try:
         roots, left_out = folders()
+        roots = followed(roots, left_out)
         files, missing = wanted(module, roots, left_out)
         if not module.check_mode:
             pack(path, roots, left_out, files)

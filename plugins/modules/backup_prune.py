@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: backup_prune
 short_description: Remove old backups of one cluster
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Works on the controller. What is beyond the newest O(keep), or older than O(keep_days), goes.
   - Never the newest verified backup, never the one of O(run_id), nothing of another cluster, and no folder whose

@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: backup_store
 short_description: Make a backup's folder, with its manifest, of what was fetched
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Works on the controller. Takes the files of a private folder, encrypts each with gpg if told to, writes
     C(manifest.json) beside them, reads each back, and gives the whole its name in one step.

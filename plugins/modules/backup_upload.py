@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: backup_upload
 short_description: Upload a backup to an S3-compatible bucket and read it back
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Works on the controller, with boto3, which finds the credentials in its own ways (environment, profile, role).
   - Each file goes to C(prefix/run id/name), the manifest last, and is read back. Size and SHA-256 must be those of the
@@ -99,13 +99,21 @@ def plain(endpoint_url: str | None) -> bool:
 
 
 def connect(params: t.Mapping[str, t.Any]) -> t.Any:
-    """A client with boto3's own credentials; TLS is verified, which is its default."""
-    return boto3.client(
+    """A client with boto3's own credentials; TLS is verified, which is its default.
+
+    An address may come from boto3's own settings too (``AWS_ENDPOINT_URL``).
+    """
+    client = boto3.client(
         "s3",
         endpoint_url=params["endpoint_url"],
         region_name=params["region"],
         config=botocore.config.Config(connect_timeout=10, read_timeout=60, retries={"max_attempts": 3}),
     )
+    if plain(client.meta.endpoint_url):
+        raise _backup.BackupError(
+            f"boto3's own settings lead to {client.meta.endpoint_url}, expected https: a backup holds every Secret"
+        )
+    return client
 
 
 def key_of(prefix: str, path: str, name: str) -> str:
@@ -160,6 +168,7 @@ def main() -> t.NoReturn:
             "Nothing was changed. Correct control_plane_backup_s3."
         )
     failures = (
+        _backup.BackupError,
         OSError,
         boto3.exceptions.Boto3Error,
         botocore.exceptions.BotoCoreError,
@@ -186,7 +195,7 @@ def main() -> t.NoReturn:
         "control_plane_backup_s3 out, and start again.",
         acceptable=False,
     )
-    with gate.judged(*failures, _backup.BackupError):
+    with gate.judged(*failures):
         total = upload(connect(params), params["bucket"], params["prefix"], params["path"])
         gate.observed = f"{url}: {total} bytes read back as sent"
     module.exit_json(changed=gate.verdict == _gate.PASSED, url=url, gates=[gate.dump()])

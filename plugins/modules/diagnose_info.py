@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: diagnose_info
 short_description: Name what is wrong with the Mixed Version Proxy
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Takes what the other readers gathered of nodes, servers and ways between them, reads what only the API tells, and
     names each cause that it finds, with evidence, confidence and next action; the root before what follows from it.

@@ -188,7 +188,6 @@ import http.client
 import os
 import shutil
 import socket
-import ssl
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -199,6 +198,7 @@ from ansible_collections.mixedversion.kubernetes.plugins.module_utils import (
     _gate,
     _node,
     _restore,
+    _tls,
 )
 
 #: Files in which a CA of the serving certificates may stand, beside the one that the flag for clients' names.
@@ -349,7 +349,7 @@ class Node:
             return running
         if self.kubeadm:
             text = _node.read(self.manifest(_restore.ETCD)) or _node.read(self.moved(_restore.ETCD))
-            return _node.manifest_image(text).rpartition(":")[2].partition("-")[0]
+            return _node.manifest_image(text).partition("@")[0].rpartition(":")[2].partition("-")[0]
         arguments = _restore.unit_arguments(self.show(_restore.ETCD, "ExecStart"))
         return _node.binary_version(self.module, arguments[0]) if arguments else ""
 
@@ -552,7 +552,7 @@ def readyz(server: t.Mapping[str, t.Any]) -> _gate.Sample:
     """The server's own answer, at its own address."""
     address = f"{server['address']}:{server['port']}"
     try:
-        context = ssl.create_default_context(cadata="".join(map(_node.read, server["ca_files"])))
+        context = _tls.verifying(ca_data="".join(map(_node.read, server["ca_files"])))
         if server["cert_file"] and server["key_file"]:
             context.load_cert_chain(server["cert_file"], server["key_file"])
         connection = http.client.HTTPConnection(server["address"], server["port"], timeout=10)

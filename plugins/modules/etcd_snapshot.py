@@ -51,7 +51,7 @@ options:
 EXAMPLES = r"""
 - name: Back etcd up
   mixedversion.kubernetes.etcd_snapshot:
-    path: /var/lib/mixedversion-kubernetes/backup/by-hand/snapshot.db
+    path: /root/etcd/snapshot.db
 """
 
 RETURN = r"""

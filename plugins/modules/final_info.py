@@ -32,7 +32,7 @@ options:
     elements: dict
     required: true
   hostnames:
-    description: Host names of the control plane's nodes.
+    description: What the labels C(kubernetes.io/hostname) of the control plane's Nodes have.
     type: list
     elements: str
     required: true
@@ -67,7 +67,24 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _api, _gate, _version
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _api, _gate, _leases, _version
+
+
+def kubelets(
+    items: t.Iterable[t.Mapping[str, t.Any]], hostnames: t.Sequence[str], target: str
+) -> tuple[list[str], dict[str, str]]:
+    """What is not as it is to be of the Nodes of *hostnames*; and the kubelets of all others, by Node."""
+    wrong, others, seen = [], {}, set()
+    for item in items:
+        kubelet = item["status"]["nodeInfo"]["kubeletVersion"]
+        hostname = (item["metadata"].get("labels") or {}).get(_leases.LABEL_HOSTNAME)
+        seen.add(hostname)
+        if hostname not in hostnames:
+            others[item["metadata"]["name"]] = kubelet
+        elif kubelet != target:
+            wrong.append(f"the kubelet of {item['metadata']['name']} is {kubelet}")
+    wrong += [f"no Node has the label {_leases.LABEL_HOSTNAME}={name}" for name in hostnames if name not in seen]
+    return wrong, others
 
 
 def main() -> t.NoReturn:
@@ -91,15 +108,13 @@ def main() -> t.NoReturn:
     ]
     wrong += [f"{p['name']} is not ready" for p in params["proxies"] if not p["ready"]]
     others: dict[str, str] = {}
-    try:
-        for item in server.get("/api/v1/nodes").get("items") or [] if params["kubelets"] else []:
-            kubelet = item["status"]["nodeInfo"]["kubeletVersion"]
-            if item["metadata"].get("labels", {}).get("kubernetes.io/hostname") not in params["hostnames"]:
-                others[item["metadata"]["name"]] = kubelet
-            elif kubelet != str(target):
-                wrong.append(f"the kubelet of {item['metadata']['name']} is {kubelet}")
-    except _api.ApiError as error:
-        wrong.append(f"the Nodes can't be read: {error}")
+    if params["kubelets"]:
+        try:
+            items = server.get("/api/v1/nodes").get("items") or []
+            behind, others = kubelets(items, params["hostnames"], str(target))
+            wrong += behind
+        except _api.ApiError as error:
+            wrong.append(f"the Nodes can't be read: {error}")
     observed = "; ".join(wrong) or f"{len(params['proxies'])} servers {target}"
     if params["kubelets"] and not wrong:
         observed += f", {len(params['hostnames'])} kubelets {target}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: heal_peers
 short_description: Heal stale peers and dead Leases
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - A server that could not reach a peer waits twice as long before each further try, so the peer stays unknown for as
     long again, or longer, after the way was opened. Only an event on its Lease makes the others fetch at once.

@@ -84,8 +84,8 @@ class Runtime:
 
     def __init__(self, module: AnsibleModule) -> None:
         self._module = module
-        self._crictl = shutil.which("crictl")
-        self._ctr = shutil.which("ctr")
+        self._crictl = shutil.which("crictl", path=_node.SEARCH_PATH)
+        self._ctr = shutil.which("ctr", path=_node.SEARCH_PATH)
         if not self._crictl and not self._ctr:
             module.fail_json(
                 msg="Neither crictl nor ctr is installed, so this node's images can't be listed. Install cri-tools."

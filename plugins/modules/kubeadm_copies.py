@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: kubeadm_copies
 short_description: Count the copies of etcd and manifests that kubeadm left, or remove them
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Each C(kubeadm upgrade) leaves folders below C(/etc/kubernetes/tmp), of etcd's data as large as the database.
   - Looks at C(kubeadm-backup-etcd-*), C(kubeadm-backup-manifests-*) and C(kubeadm-upgraded-manifests*) there, at

@@ -86,7 +86,7 @@ def main() -> t.NoReturn:
             _api.argument_spec(),
             {
                 "run_directory": {"type": "path", "required": True},
-                "name": {"type": "str", "default": "servers"},
+                "name": {"type": "str", "default": _meter_folder.SERVERS},
                 "path": {"type": "str", "default": _meter.PATH},
                 "target": {"type": "str", "default": ""},
                 "period": {"type": "float", "default": 0.1},

@@ -45,7 +45,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 hostname:
-  description: The host name as a process on the node sees it.
+  description: The host name as a process on the node sees it, and so the one of its API server's Lease.
+  returned: always
+  type: str
+node_hostname:
+  description:
+    - What the label C(kubernetes.io/hostname) of its Node is, the kubelet's C(--hostname-override), or the host name in
+      lower case.
   returned: always
   type: str
 distribution:
@@ -266,7 +272,9 @@ def component_versions(module: AnsibleModule, paths: t.Mapping[str, str], distri
     found = {}
     for name in SERVERS:
         if module.params["driver"] == "kubeadm":
-            tag = _node.manifest_image(_node.read(f"{_node.MANIFESTS}/{name}.yaml")).rpartition(":")[2]
+            image = _node.manifest_image(_node.read(f"{_node.MANIFESTS}/{name}.yaml"))
+            # A digest may stand behind the tag.
+            tag = image.partition("@")[0].rpartition(":")[2]
             found[name] = tag if name != "etcd" else tag.partition("-")[0]
         elif module.params["driver"] == "custom":
             # Wherever the files lie: of what runs, the process tells.
@@ -406,6 +414,7 @@ def main() -> t.NoReturn:
     module.exit_json(
         changed=False,
         hostname=socket.gethostname(),
+        node_hostname=_node.node_hostname(),
         distribution=distribution.name if distribution else "",
         distribution_directory=distribution.data if distribution else "",
         apiserver_flags=found,

@@ -164,7 +164,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _gate
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _gate, _tls
 
 SERVER_NAME = "kubernetes.default.svc"
 #: The identity under which servers fetch their peers' discovery (k8s.io/apiserver pkg/util/peerproxy). The connection
@@ -177,9 +177,6 @@ REQUEST = (
 MOST_BYTES = 4 * 1024 * 1024
 #: A resolver does not heed our deadline; its thread is left to itself this many seconds after it.
 GRACE = 0.5
-#: Go takes any certificate of a CA file as the end of a chain, Python before 3.13 only self-signed ones. The constant
-#: has a name from Python 3.10 on.
-PARTIAL_CHAIN = 0x80000
 #: What did not happen, by the stage it was waited for in.
 NOT_DONE = {
     "tcp": "its name was not resolved",
@@ -218,10 +215,8 @@ def endpoint(address: str) -> tuple[str, int]:
 
 def contexts(ca_file: str, cert_file: str, key_file: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """One that verifies as an API server does; and one that does not, for nothing but to read a certificate."""
-    verifying = ssl.create_default_context(cafile=ca_file)
+    verifying = _tls.verifying(ca_file)
     verifying.hostname_checks_common_name = False
-    # Python 3.13 is stricter than the servers are: it refuses a CA without a key identifier.
-    verifying.verify_flags = (verifying.verify_flags & ~ssl.VERIFY_X509_STRICT) | PARTIAL_CHAIN
     verifying.load_cert_chain(cert_file, key_file)
     reading = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     # What does not verify is to be named: its certificate is read, and no request goes this way.

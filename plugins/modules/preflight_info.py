@@ -173,7 +173,6 @@ gates:
   elements: dict
 """
 
-import contextlib
 import functools
 import time
 import typing as t
@@ -282,11 +281,17 @@ def proxy_enabled(params: Params) -> _gate.Gate:
     )
 
 
+def member_of(params: Params, node: t.Mapping[str, t.Any]) -> str:
+    """The etcd member that this driver can step on *node*; with kubeadm, an etcd of another making is none."""
+    own = params["driver"] != "kubeadm" or node["components"].get("etcd")
+    return str(node.get("etcd_member") or "") if own else ""
+
+
 def etcd_version(params: Params) -> _gate.Gate:
     """Whether every member may meet etcd 3.7. Members on other hosts can't be stepped from here."""
     target = _version.parse(params["version"])
     members = params["etcd_members"]
-    here = {node.get("etcd_member") for node in params["nodes"]} - {None, ""}
+    here = {member_of(params, node) for node in params["nodes"]} - {""}
     old = [m for m in members if m["version"] and _version.parse(m["version"]) < ETCD_BEFORE_3_7]
     minors = sorted({m["version"].rpartition(".")[0] for m in members if m["version"]})
     storages = sorted({m.get("storage_version") for m in members} - {None, ""})
@@ -400,7 +405,7 @@ def work(params: Params, kubelets: t.Mapping[str, str]) -> dict[str, dict[str, b
     for node in params["nodes"]:
         name = node["name"]
         version = proxies[name]["version"]
-        member = etcd.get(node["etcd_member"], "")
+        member = etcd.get(member_of(params, node), "")
         behind = [
             component
             for component, found in node["components"].items()
@@ -419,10 +424,22 @@ def running_kubelets(params: Params, items: t.Sequence[t.Mapping[str, t.Any]]) -
     """The version of each node's kubelet, as its Node tells it."""
     told = _preflight_cluster.by_hostname(items)
     return {
-        node["name"]: told[node["hostname"]]["status"]["nodeInfo"]["kubeletVersion"]
+        node["name"]: told[node["node_hostname"]]["status"]["nodeInfo"]["kubeletVersion"]
         for node in params["nodes"]
-        if node["hostname"] in told
+        if node["node_hostname"] in told
     }
+
+
+def unplanned(error: Exception) -> _gate.Gate:
+    """Nothing to do would be the plan otherwise, though nobody knows what there is to do."""
+    return _gate.Gate(
+        id="version_skew",
+        verdict=_gate.FAILED,
+        observed=f"what is to be done can't be told: {error}",
+        expected="every server, component, member and kubelet of these nodes has a full version",
+        next_action="Give the image or program named a tag or version such as v1.36.4, and start again.",
+        acceptable=False,
+    )
 
 
 def guarded(gate_id: str, check: t.Callable[[], _gate.Gate | list[_gate.Gate]]) -> list[_gate.Gate]:
@@ -500,12 +517,16 @@ def main() -> t.NoReturn:
     kubelets: dict[str, str] = {}
     todo: dict[str, dict[str, bool]] = {}
     proxied: t.Mapping[str, t.Any] = {}
-    # The gates above have said what can't be read; without it nothing is planned.
-    with contextlib.suppress(_api.ApiError, ValueError, KeyError):
+    try:
         kubelets = running_kubelets(params, cluster.nodes if params["kubelets"] else [])
         todo = work(params, kubelets)
         if params["job"] == "upgrade":
             proxied = cluster.foretold
+    except _api.ApiError:
+        # The gates above have said what can't be read; without it nothing is planned.
+        pass
+    except (ValueError, KeyError) as error:
+        gates.append(unplanned(error))
     kubespray = _kubespray.lines(params["kubespray"]) if params["proxy_state"] == "present" else []
     module.exit_json(
         changed=False,

@@ -80,7 +80,7 @@ def without(text: str, path: str) -> str:
 def with_flags(command: str, flags: t.Mapping[str, str | None]) -> str:
     """The command with each flag once, at its end, or taken out. Quoting in the rest is left as it is."""
     for name, value in flags.items():
-        present = rf"\s--{re.escape(name)}(?:=(\S*))?(?=\s|$)"
+        present = rf"\s--{re.escape(name)}(?:(?:=|\s+(?![-\s]))(\S*))?(?=\s|$)"
         if value is not None and re.findall(present, command) == [value]:
             continue
         command = re.sub(present, "", command)
@@ -101,7 +101,7 @@ def main() -> t.NoReturn:
     command = exec_start(text)
     if not command:
         module.fail_json(msg=f"systemd knows no ExecStart of {unit}. Expected the unit that runs the component.")
-    present = [pair for argument in shlex.split(command) for pair in _node.flags([argument]).items()]
+    present = _node.flag_pairs(shlex.split(command))
     wanted = with_flags(command, _flags.wanted(params, present))
     if wanted == command:
         module.exit_json(changed=False, path=path)

@@ -226,7 +226,8 @@ def look(server: _api.Server, claim: Claim, judge: t.Callable[..., Verdict]) -> 
         if answer.status not in (200, 404):
             raise _api.ApiError(server.name, PATH, answer.status, answer.words)
         found = answer.json() if answer.status == 200 else None
-        verdict = judge(claim, found, datetime.datetime.now(datetime.timezone.utc))
+        # By the server's clock: those of two controllers may differ, and the lock is for both.
+        verdict = judge(claim, found, answer.date)
         if verdict.lease:
             server.send("PUT" if found else "POST", PATH if found else _leases.LIST_PATH, verdict.lease)
         return _gate.Sample(verdict.lease is not None, verdict.observed, final=True, data=verdict)

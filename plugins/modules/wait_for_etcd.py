@@ -59,6 +59,8 @@ def look(gateway: _etcd.Gateway, host: _etcd.Host, version: str | None) -> _gate
     local = cluster.local
     if version and local and local.status and _version.parse(local.status.version) != _version.parse(version):
         return _gate.Sample(False, f"etcd {local.status.version}")
+    if version and local is None and _etcd.is_loopback(gateway.endpoint):
+        return _gate.Sample(False, "which of the members is this node's is not known yet")
     troubles = cluster.troubles()
     if troubles:
         return _gate.Sample(False, "; ".join(troubles))
@@ -75,8 +77,8 @@ def main() -> t.NoReturn:
         gateway = _etcd.Gateway.from_params(params)
     except _etcd.EtcdError as error:
         module.fail_json(msg=str(error))
-    host = _etcd.Host.read()
-    waited = _gate.wait(lambda: look(gateway, host, params["version"]), params, _gate.AT_ONCE)
+    # Whether an etcd runs here is asked each time: it may be about to start.
+    waited = _gate.wait(lambda: look(gateway, _etcd.Host.read(), params["version"]), params, _gate.AT_ONCE)
     if waited.pending:
         module.exit_json(**_gate.pending(waited))
     gate = _gate.Gate(

@@ -48,7 +48,7 @@ COMPONENTS = ("kube-controller-manager", "kube-scheduler")
 FRESH_SECONDS = 15.0
 
 
-def look(server: _api.Server) -> _gate.Sample:
+def look(server: _api.Server, renewals: _leases.Renewals) -> _gate.Sample:
     words, passed = [], True
     for component in COMPONENTS:
         path = f"{_leases.LIST_PATH}/{component}"
@@ -59,8 +59,7 @@ def look(server: _api.Server) -> _gate.Sample:
         if answer.status != 200:
             return _gate.Sample(False, f"{component}: {answer.status} {answer.words}")
         lease = _leases.parse(answer.json())
-        age = lease.age_seconds(answer.date)
-        led = bool(lease.holder) and age <= FRESH_SECONDS
+        led = bool(lease.holder) and renewals.fresh(lease, answer.date, FRESH_SECONDS)
         passed = passed and led
         words.append(f"{component} is {'led by ' + lease.holder.partition('_')[0] if led else 'not led'}")
     return _gate.Sample(passed, ", ".join(words))
@@ -70,7 +69,8 @@ def main() -> t.NoReturn:
     module = AnsibleModule(argument_spec=_gate.argument_spec(_api.argument_spec()), supports_check_mode=True)
     params = module.params
     server = _api.connect(module).endpoint
-    waited = _gate.wait(lambda: look(server), params)
+    renewals = _leases.Renewals()
+    waited = _gate.wait(lambda: look(server, renewals), params)
     if waited.pending:
         module.exit_json(**_gate.pending(waited))
     gate = _gate.Gate(

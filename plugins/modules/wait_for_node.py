@@ -74,7 +74,7 @@ def trouble(item: dict[str, t.Any], version: str | None) -> str:
     return "" if ready["status"] == "True" else f"kubelet {kubelet}, not Ready: {ready.get('message', '')}"
 
 
-def silence(server: _api.Server, item: dict[str, t.Any]) -> str:
+def silence(server: _api.Server, item: dict[str, t.Any], renewals: _leases.Renewals) -> str:
     """Since when a kubelet has not renewed its Lease, if that is longer ago than two of its renewals; else empty.
 
     Source: k8s.io/kubernetes ``pkg/kubelet/kubelet.go`` (``nodeLeaseRenewIntervalFraction``, a quarter).
@@ -82,13 +82,15 @@ def silence(server: _api.Server, item: dict[str, t.Any]) -> str:
     answer = _api.read(server, f"{LEASES}/{item['metadata']['name']}")
     document = answer.json()
     lease = _leases.parse(document)
-    if lease.age_seconds(answer.date) <= document["spec"]["leaseDurationSeconds"] / 2:
+    if renewals.fresh(lease, answer.date, document["spec"]["leaseDurationSeconds"] / 2):
         return ""
     # The moment, not the age: these words are shown anew whenever they change.
     return f"its kubelet renewed its Lease last {f'at {lease.renewed:%H:%M:%S} UTC' if lease.renewed else 'never'}"
 
 
-def look(server: _api.Server, hostnames: t.Sequence[str], version: str | None) -> _gate.Sample:
+def look(
+    server: _api.Server, hostnames: t.Sequence[str], version: str | None, renewals: _leases.Renewals
+) -> _gate.Sample:
     selector = urllib.parse.quote(f"{LABEL} in ({','.join(hostnames)})")
     try:
         items = server.get(f"/api/v1/nodes?labelSelector={selector}").get("items") or []
@@ -99,7 +101,7 @@ def look(server: _api.Server, hostnames: t.Sequence[str], version: str | None) -
             if found.count(hostname) != 1
         ]
         for hostname, item in zip(found, items):
-            words = trouble(item, version) or silence(server, item)
+            words = trouble(item, version) or silence(server, item, renewals)
             if words:
                 troubles.append(f"{hostname}: {words}")
     except _api.ApiError as error:
@@ -121,7 +123,8 @@ def main() -> t.NoReturn:
     params = module.params
     wanted = f"kubelet {params['version']}, " if params["version"] else ""
     server = _api.connect(module).endpoint
-    waited = _gate.wait(lambda: look(server, params["hostnames"], params["version"]), params)
+    renewals = _leases.Renewals()
+    waited = _gate.wait(lambda: look(server, params["hostnames"], params["version"], renewals), params)
     if waited.pending:
         module.exit_json(**_gate.pending(waited))
     gate = _gate.Gate(

@@ -94,8 +94,13 @@ def summarise(lines: t.Sequence[Line], during: t.Sequence[Phase]) -> list[dict[s
     return [_Target(name, lines).dump(during) for name in names]
 
 
-def judge(availability: t.Sequence[t.Mapping[str, t.Any]], limit: float, node: str) -> _gate.Gate:
-    """Whether the load balancer's clients had an answer for all but *limit* seconds of the run."""
+def judge(
+    availability: t.Sequence[t.Mapping[str, t.Any]], limit: float, node: str, ended: t.Collection[str]
+) -> _gate.Gate:
+    """Whether the load balancer's clients had an answer for all but *limit* seconds of the run.
+
+    *ended* are the meters that had ended before the run told them to.
+    """
     gate = _gate.Gate(
         id="availability_budget",
         node=node,
@@ -111,6 +116,13 @@ def judge(availability: t.Sequence[t.Mapping[str, t.Any]], limit: float, node: s
             gate.verdict = _gate.PASSED if entry["unavailable_seconds"] <= limit else _gate.FAILED
             gate.observed = told(entry)
             gate.samples = entry["requests"]
+            if gate.verdict == _gate.PASSED and _meter_folder.SERVERS in ended:
+                gate.verdict = _gate.UNPROVEN
+                gate.observed += "; then the meter ended before it was told to, and nothing was counted since"
+                gate.next_action = (
+                    "Find what ended it (memory, disk, a pause of longer than twice control_plane_step_timeout with "
+                    "control_plane_api_host) and start the playbook again. The next run counts anew."
+                )
     return gate
 
 

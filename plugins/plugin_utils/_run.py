@@ -291,7 +291,8 @@ def unfinished(run: Run) -> list[Run]:
 def standing(events: t.Iterable[Event]) -> dict[str, dict[str, str]]:
     """How far each node came, by the journal: ``{node: {control_plane or kubelet: half_way or done}}``.
 
-    A node is half-way from when it begins to leave its old version until all that proves its new one has held.
+    A node is half-way from when it begins to leave its old version until all that proves its new one has held, or until
+    it is put back; a roll-back that does not come to its end leaves it half-way.
     """
     found: dict[str, dict[str, str]] = {}
     opened: dict[str, str] = {}
@@ -301,11 +302,13 @@ def standing(events: t.Iterable[Event]) -> dict[str, dict[str, str]]:
             opened[node] = HOP_PHASES[event["name"]]
             found.setdefault(node, {})[opened[node]] = HALF_WAY
         elif event["event"] == "phase" and node and event["name"] == ROLL_BACK:
-            # It is what it was, or the roll-back says that it is not.
-            opened.pop(node, None)
-            found.pop(node, None)
+            opened[node] = ROLL_BACK
         elif event["event"] == "phase_done" and node in opened:
-            found[node][opened.pop(node)] = DONE
+            ended = opened.pop(node)
+            if ended == ROLL_BACK:
+                found.pop(node, None)
+            else:
+                found[node][ended] = DONE
     return found
 
 

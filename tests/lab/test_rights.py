@@ -169,7 +169,7 @@ def test_verify_passes_with_the_shipped_rights(lab, client, tmp_path: pathlib.Pa
 
 def preflight(client: Client, proxies: list[dict[str, t.Any]]) -> dict[str, t.Any]:
     """By gate, what a preflight of the next minor says of it."""
-    hosts = [{"name": name, "hostname": name, "components": {}} | NODE for name in client.lab.hosts]
+    hosts = [{"name": name, "node_hostname": name, "components": {}} | NODE for name in client.lab.hosts]
     return client.module("preflight_info", **PREFLIGHT, proxies=proxies, nodes=hosts)
 
 

@@ -23,6 +23,7 @@ class ActionModule(ActionBase):
         return {
             "changed": False,
             "hostname": f"node-of-{name}",
+            "node_hostname": f"node-of-{name}",
             "distribution": "",
             "distribution_directory": "",
             "active_steps": [],

@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 import http.client
 import json
-import ssl
 
 import pytest
 
-from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _etcd
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _etcd, _tls
 
 pytestmark = pytest.mark.node
 
@@ -96,7 +95,7 @@ def gateway(monkeypatch, recorded, down, hanging, stores, asked, grpc_only):
         def close(self):
             pass
 
-    monkeypatch.setattr(ssl, "create_default_context", lambda cafile: Context())
+    monkeypatch.setattr(_tls, "verifying", lambda ca_file: Context())
     monkeypatch.setattr(http.client, "HTTPSConnection", Connection)
     return lambda endpoint="https://10.89.0.11:2379": _etcd.Gateway(endpoint, "ca", "cert", "key")
 

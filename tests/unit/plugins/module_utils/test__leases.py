@@ -37,3 +37,32 @@ def test_a_lease_without_anything_is_never_fresh():
 @pytest.mark.parametrize("document", [{}, {"items": None}])
 def test_an_empty_list(document):
     assert _leases.parse_list(document) == []
+
+
+def renewed(at, name="kube-scheduler"):
+    return _leases.parse({"metadata": {"name": name}, "spec": {"renewTime": f"2026-11-24T{at}.000000Z"}})
+
+
+def test_a_lease_is_fresh_by_the_clocks_until_a_renewal_is_seen():
+    now = datetime.datetime(2026, 11, 24, 10, 0, 0, tzinfo=datetime.timezone.utc)
+    renewals = _leases.Renewals()
+    # By its own clock half a minute ago, or in half a minute: it may have ended since.
+    assert not renewals.fresh(renewed("09:59:30"), now, 15.0)
+    assert not renewals.fresh(renewed("10:00:30", "other"), now, 15.0)
+    assert renewals.fresh(renewed("09:59:50", "third"), now, 15.0)
+    # A clock that is behind, or ahead, goes on all the same.
+    assert renewals.fresh(renewed("09:59:32"), now, 15.0)
+    assert renewals.fresh(renewed("10:00:32", "other"), now, 15.0)
+    assert renewals.fresh(renewed("09:59:32"), now, 15.0)
+
+
+def test_a_renewal_that_was_seen_grows_old(monkeypatch):
+    now = datetime.datetime(2026, 11, 24, 10, 0, 0, tzinfo=datetime.timezone.utc)
+    clock = [100.0]
+    monkeypatch.setattr(_leases.time, "monotonic", lambda: clock[0])
+    renewals = _leases.Renewals()
+    renewals.fresh(renewed("09:59:30"), now, 15.0)
+    assert renewals.fresh(renewed("09:59:32"), now, 15.0)
+    clock[0] += 15.5
+    assert not renewals.fresh(renewed("09:59:32"), now, 15.0)
+    assert renewals.fresh(renewed("09:59:34"), now, 15.0)

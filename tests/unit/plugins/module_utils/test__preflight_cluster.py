@@ -36,7 +36,7 @@ def params(target="v1.37.2", versions=("v1.36.4",), components=None, **more):
             }
             for n, version in enumerate(versions, 1)
         ],
-        "nodes": [{"name": f"cp{n}", "hostname": f"cp{n}", "components": components or BOTH} for n in range(1, 2)],
+        "nodes": [{"name": f"cp{n}", "node_hostname": f"cp{n}", "components": components or BOTH} for n in range(1, 2)],
         **more,
     }
 
@@ -116,6 +116,16 @@ def node(hostname, kubelet="v1.36.4", **conditions):
 def test_gates_of_nodes(items, ready, skew):
     assert _preflight_cluster.nodes_ready(params(), items).verdict == ready
     assert _preflight_cluster.version_skew(params(), items, None).verdict == skew
+
+
+def test_it_is_told_since_when_and_why_a_node_is_not_ready():
+    item = node("cp1", Ready="Unknown")
+    item["status"]["conditions"][0].update(
+        lastTransitionTime="2026-11-29T10:00:00Z", message="Kubelet stopped posting node status."
+    )
+    gate = _preflight_cluster.nodes_ready(params(), [item])
+    assert gate.observed == "cp1 is not Ready since 2026-11-29T10:00:00Z (Kubelet stopped posting node status)"
+    assert "start the playbook again" in gate.next_action
 
 
 def test_a_node_that_is_not_ready_elsewhere_is_told():

@@ -64,6 +64,30 @@ def test_a_link_comes_with_what_it_leads_to(tmp_path):
     assert backup_pack.with_targets([wanted[0], wanted[0], "/not/there"]) == wanted
 
 
+def test_a_folder_comes_with_those_that_links_lead_to(tmp_path):
+    """The root itself, a folder in it, and one behind that; a link back and one to what holds it all add nothing."""
+    real, certificates, deep = tmp_path / "data" / "kubernetes", tmp_path / "data" / "pki", tmp_path / "deep"
+    for folder in (real, certificates, deep, real / "tmp"):
+        folder.mkdir(parents=True)
+    (certificates / "ca.key").write_text("key")
+    (deep / "front-proxy-ca.key").write_text("key")
+    (real / "tmp" / "db").write_text("large")
+    (real / "pki").symlink_to(certificates)
+    (certificates / "deep").symlink_to(deep)
+    (deep / "back").symlink_to(real)
+    (deep / "all").symlink_to("/")
+    (tmp_path / "etc").symlink_to(real)
+    root, left_out = str(tmp_path / "etc"), str(tmp_path / "etc" / "tmp")
+    roots = backup_pack.followed([root], left_out)
+    assert roots == [root, *map(str, (real, certificates, deep))]
+    path = tmp_path / "out" / "cp1.tar.gz"
+    backup_pack.pack(str(path), roots, left_out, [])
+    with tarfile.open(path) as archive:
+        names = {"/" + name for name in archive.getnames()}
+    assert {str(certificates / "ca.key"), str(deep / "front-proxy-ca.key")} <= names
+    assert not [name for name in names if name.endswith("/db")]
+
+
 def test_only_kubeadms_own_folders_are_its_copies(tmp_path):
     ours = ["kubeadm-backup-etcd-2026-11-24-10-00-00", "kubeadm-backup-manifests-2026", "kubeadm-upgraded-manifests123"]
     for name in [*ours, "kubeadm-upgrade-dryrun1", "mine", "kubeadm-kubelet-config1"]:

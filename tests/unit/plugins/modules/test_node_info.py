@@ -50,6 +50,21 @@ fd000000000000000000000000000002 04 40 00 82     eth0
 """
 
 
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ([], "cp1.example.org"),
+        (["/usr/bin/kubelet", "--config=/x"], "cp1.example.org"),
+        (["/usr/bin/kubelet", "--hostname-override=CP-One", "--v=2"], "cp-one"),
+        (["/usr/bin/kubelet", "--hostname-override", "cp-one", "--v", "2"], "cp-one"),
+    ],
+)
+def test_a_node_has_the_label_that_its_kubelet_gives_it(monkeypatch, arguments, name):
+    monkeypatch.setattr(_node, "command", lambda component: arguments if component == "kubelet" else [])
+    monkeypatch.setattr(_node.socket, "gethostname", lambda: "CP1.example.org")
+    assert _node.node_hostname() == name
+
+
 def test_own_addresses():
     assert _node.local_addresses(FIB_TRIE, IF_INET6) == ["192.0.2.2", "198.51.100.4", "fd00::2"]
 

@@ -6,12 +6,15 @@ import pytest
 
 from ansible_collections.mixedversion.kubernetes.plugins.modules import preflight_info
 
+#: Of a node whose etcd is a static pod.
+OF_KUBEADM = {"etcd": "3.6.8"}
+
 
 def params(target="v1.37.2", versions=("v1.36.4",), etcd=(), step=""):
     return {
         "version": target,
         "proxies": [{"name": f"cp{n}", "version": version} for n, version in enumerate(versions, 1)],
-        "nodes": [{"name": f"cp{n}", "etcd_member": f"cp{n}"} for n in range(1, 4)],
+        "nodes": [{"name": f"cp{n}", "etcd_member": f"cp{n}", "components": OF_KUBEADM} for n in range(1, 4)],
         "driver": "kubeadm",
         "etcd_members": [{"name": f"cp{n}", "version": version} for n, version in enumerate(etcd, 1)],
         "etcd_step": step,
@@ -47,10 +50,42 @@ def test_etcd_version(target, etcd, step, verdict):
 )
 def test_etcd_version_of_members_elsewhere(here, etcd, verdict, words):
     given = params(etcd=etcd, step="3.6.14")
-    given["nodes"] = [{"name": "cp1", "etcd_member": name} for name in here or [""]]
+    given["nodes"] = [{"name": "cp1", "etcd_member": name, "components": OF_KUBEADM} for name in here or [""]]
     gate = preflight_info.etcd_version(given)
     assert gate.verdict == verdict
     assert words in gate.next_action
+
+
+def upgrade(components, etcd="3.6.8", driver="kubeadm"):
+    """What there is to do on a node with these *components* and a member of this version."""
+    given = {
+        **params(etcd=(etcd,), step="3.6.14"),
+        "job": "upgrade",
+        "proxy_state": "present",
+        "driver": driver,
+        "kubelets": True,
+        "proxies": [{"name": "cp1", "state": "on", "version": "v1.36.4"}],
+        "nodes": [{"name": "cp1", "etcd_member": "cp1", "components": components}],
+    }
+    return given, preflight_info.work(given, {"cp1": "v1.36.4"})["cp1"]
+
+
+@pytest.mark.parametrize(("driver", "steps"), [("kubeadm", False), ("systemd", True)])
+def test_with_kubeadm_a_member_that_is_no_pod_of_its_own_is_left_alone(driver, steps):
+    """As kubespray has it on its hosts, which kubeadm takes for external etcd."""
+    given, todo = upgrade({"kube-apiserver": "v1.36.4", "etcd": ""}, driver=driver)
+    assert todo == {"etcd_step": steps, "proxy": False, "control_plane": True, "kubelet": True}
+    gate = preflight_info.etcd_version(given)
+    assert gate.verdict == "passed"
+    assert ("does not touch etcd" in gate.expected) is not steps
+
+
+def test_a_version_that_can_t_be_read_is_told_and_is_not_nothing_to_do():
+    with pytest.raises(ValueError, match="abcdef") as error:
+        upgrade({"kube-apiserver": "abcdef", "etcd": "3.6.8"})
+    gate = preflight_info.unplanned(error.value)
+    assert (gate.id, gate.verdict, gate.acceptable) == ("version_skew", "failed", False)
+    assert "'abcdef' is not a full version" in gate.observed
 
 
 def test_the_driver_custom_steps_no_member():
@@ -61,7 +96,7 @@ def test_the_driver_custom_steps_no_member():
 
 def test_a_member_may_be_on_a_node_that_can_t_be_reached():
     given = params(etcd=("3.6.8", "3.6.8"), step="3.6.14")
-    given["nodes"] = [{"name": "cp1", "etcd_member": "cp1"}]
+    given["nodes"] = [{"name": "cp1", "etcd_member": "cp1", "components": OF_KUBEADM}]
     given["away"] = [{"name": "cp2", "why": "No route to host"}]
     gate = preflight_info.etcd_version(given)
     assert gate.verdict == "unproven"

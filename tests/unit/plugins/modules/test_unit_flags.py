@@ -34,6 +34,14 @@ def test_with_flags(flags, expected):
     assert unit_flags.with_flags(after, flags) == after
 
 
+@pytest.mark.parametrize("between", [" ", "   ", "="])
+def test_a_value_may_be_a_word_of_its_own(between):
+    command = f"/bin/x --gates{between}A=true --a  --b"
+    assert unit_flags.with_flags(command, {"gates": "A=true"}) == command
+    assert unit_flags.with_flags(command, {"gates": "A=true,B=true"}) == "/bin/x --a  --b --gates=A=true,B=true"
+    assert unit_flags.with_flags(command, {"gates": None}) == "/bin/x --a  --b"
+
+
 def test_a_flag_given_twice_is_left_once():
     assert unit_flags.with_flags("/bin/x --v=2 --v=4", {"v": "2"}) == "/bin/x --v=2"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import email.utils
 import json
 
 import pytest
@@ -117,6 +118,7 @@ class Server:
     def __init__(self, lease=None, faults=()):
         self.lease = lease
         self.faults = list(faults)
+        self.now = NOW
         self.wrote = []
 
     def request(self, method, path, **dummy):
@@ -125,7 +127,8 @@ class Server:
             raise _api.ApiError(self.name, path, 0, "no answer")
         if status != 200:
             return _api.Answer(status, b'{"message": "not now"}', {})
-        return _api.Answer(200 if self.lease else 404, json.dumps(self.lease or {}).encode(), {})
+        headers = {"Date": email.utils.format_datetime(self.now, usegmt=True)}
+        return _api.Answer(200 if self.lease else 404, json.dumps(self.lease or {}).encode(), headers)
 
     def send(self, method, path, body):
         status = self.faults.pop(0) if self.faults else 200
@@ -159,14 +162,24 @@ def test_of_two_at_once_one_has_it():
     server.lease, lease = None, server.lease
     assert not looked(server, holder="second").final
     server.lease = {**lease, "metadata": {**lease["metadata"], "resourceVersion": "1"}}
-    server.lease["spec"]["renewTime"] = upgrade_lock.stamp(datetime.datetime.now(datetime.timezone.utc))
+    server.lease["spec"]["renewTime"] = upgrade_lock.stamp(NOW)
     sample = looked(server, holder="second")
     assert sample.final and not sample.passed
 
 
+def test_a_lock_expires_by_the_servers_clock():
+    """Whatever the controller's is: of two controllers one may be hours ahead."""
+    server = Server(held())
+    sample = looked(server)
+    assert sample.final and not sample.passed
+    server.now += datetime.timedelta(seconds=2 * DURATION)
+    assert looked(server).passed
+    assert server.lease["spec"]["renewTime"] == upgrade_lock.stamp(server.now)
+
+
 def test_a_write_whose_answer_got_lost_counts():
     lease = held("ours")
-    lease["spec"]["renewTime"] = upgrade_lock.stamp(datetime.datetime.now(datetime.timezone.utc))
+    lease["spec"]["renewTime"] = upgrade_lock.stamp(NOW)
     server = Server(lease, faults=[200, 409])
     assert not looked(server).final
     assert looked(server).passed

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _api
+from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _api, _leases
 from ansible_collections.mixedversion.kubernetes.plugins.modules import wait_for_node
 
 
@@ -25,7 +25,10 @@ class Server:
 
     def request(self, dummy_method, path, headers):
         assert path.startswith("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/node-cp")
-        document = {"metadata": {}, "spec": {"leaseDurationSeconds": 40, "renewTime": self.renewed}}
+        document = {
+            "metadata": {"name": path.rpartition("/")[2]},
+            "spec": {"leaseDurationSeconds": 40, "renewTime": self.renewed},
+        }
         return _api.Answer(200, json.dumps(document).encode(), {"Date": "Tue, 24 Nov 2026 06:00:30 GMT"})
 
     def get(self, path):
@@ -47,9 +50,13 @@ class Server:
         }
 
 
+def look(server, hostnames, version):
+    return wait_for_node.look(server, hostnames, version, _leases.Renewals())
+
+
 def test_all_ready():
     server = Server(cp1=("v1.36.4", "True"), cp2=("v1.37.2", "True"))
-    sample = wait_for_node.look(server, ["cp1", "cp2"], None)
+    sample = look(server, ["cp1", "cp2"], None)
     assert (sample.passed, sample.progress) == (True, "cp1, cp2: kubelet v1.36.4 and v1.37.2, Ready")
     assert server.asked == "/api/v1/nodes?labelSelector=kubernetes.io/hostname%20in%20%28cp1%2Ccp2%29"
 
@@ -57,22 +64,24 @@ def test_all_ready():
 @pytest.mark.parametrize("status", ["False", "Unknown"])
 def test_one_that_is_not_ready_is_named(status):
     server = Server(cp1=("v1.36.4", "True"), cp2=("v1.36.4", status))
-    sample = wait_for_node.look(server, ["cp1", "cp2"], None)
+    sample = look(server, ["cp1", "cp2"], None)
     assert not sample.passed
     assert sample.progress == "cp2: kubelet v1.36.4, not Ready: Kubelet stopped posting node status."
 
 
 def test_one_that_is_not_there_is_not_ready():
-    sample = wait_for_node.look(Server(cp1=("v1.36.4", "True")), ["cp1", "cp2"], None)
+    sample = look(Server(cp1=("v1.36.4", "True")), ["cp1", "cp2"], None)
     assert not sample.passed
     assert sample.progress == "0 Nodes have the label kubernetes.io/hostname=cp2"
 
 
-@pytest.mark.parametrize(("renewed", "passed"), [("06:00:10", True), ("06:00:09", False), ("05:59:45", False)])
+@pytest.mark.parametrize(
+    ("renewed", "passed"), [("06:00:10", True), ("06:00:09", False), ("05:59:45", False), ("06:00:51", False)]
+)
 def test_a_ready_that_is_about_to_be_taken_back_is_not_good_enough(renewed, passed):
     server = Server(cp1=("v1.36.4", "True"))
     server.renewed = f"2026-11-24T{renewed}.000000Z"
-    sample = wait_for_node.look(server, ["cp1"], None)
+    sample = look(server, ["cp1"], None)
     assert sample.passed is passed
     assert passed or sample.progress == f"cp1: its kubelet renewed its Lease last at {renewed} UTC"
 
@@ -80,12 +89,12 @@ def test_a_ready_that_is_about_to_be_taken_back_is_not_good_enough(renewed, pass
 def test_a_kubelet_that_never_renewed_is_not_there():
     server = Server(cp1=("v1.36.4", "True"))
     server.renewed = None
-    sample = wait_for_node.look(server, ["cp1"], None)
+    sample = look(server, ["cp1"], None)
     assert (sample.passed, sample.progress) == (False, "cp1: its kubelet renewed its Lease last never")
 
 
 def test_a_ready_node_of_another_version_is_not_what_was_waited_for():
-    sample = wait_for_node.look(Server(cp1=("v1.36.4", "True")), ["cp1"], "v1.37.2")
+    sample = look(Server(cp1=("v1.36.4", "True")), ["cp1"], "v1.37.2")
     assert (sample.passed, sample.progress) == (False, "cp1: kubelet v1.36.4")
 
 
@@ -94,6 +103,6 @@ def test_no_answer_is_waited_for():
         def get(self, path):
             raise _api.ApiError("cp1", path, 0, "connected to 10.89.0.11:6443, but no answer in time")
 
-    sample = wait_for_node.look(Gone(), ["cp1"], None)
+    sample = look(Gone(), ["cp1"], None)
     assert (sample.passed, sample.final) == (False, False)
     assert "no answer in time" in sample.progress

@@ -175,14 +175,24 @@ def test_what_another_host_counted_is_brought_line_by_line(tmp_path, lines):
 
 @pytest.mark.parametrize(("limit", "verdict"), [(2.75, "passed"), (2.7, "failed"), (0.0, "failed")])
 def test_the_budget_is_the_load_balancers(lines, limit, verdict):
-    gate = _availability.judge(_availability.summarise(lines, []), limit, "cp1")
+    gate = _availability.judge(_availability.summarise(lines, []), limit, "cp1", [])
     assert (gate.id, gate.verdict, gate.node) == ("availability_budget", verdict, "cp1")
     assert gate.observed == (
         "1 of 178 requests failed (1 timeout), 1 were answered at the second try; no answer for 2.8 s, 2.8 s at a time"
     )
 
 
+def test_what_a_meter_that_died_did_not_count_is_not_within_a_budget(lines):
+    seen = _availability.summarise(lines, [])
+    gate = _availability.judge(seen, 60.0, "", ["proxied", "servers"])
+    assert gate.verdict == "unproven"
+    assert gate.observed.endswith("then the meter ended before it was told to, and nothing was counted since")
+    assert _availability.judge(seen, 60.0, "", ["proxied"]).verdict == "passed"
+    # Too much is too much.
+    assert _availability.judge(seen, 0.0, "", ["servers"]).verdict == "failed"
+
+
 def test_what_nobody_counted_is_not_within_a_budget(lines):
-    assert _availability.judge([], 60.0, "").verdict == "unproven"
+    assert _availability.judge([], 60.0, "", []).verdict == "unproven"
     servers_only = [entry for entry in _availability.summarise(lines, []) if entry["target"] == "cp1"]
-    assert _availability.judge(servers_only, 60.0, "").verdict == "unproven"
+    assert _availability.judge(servers_only, 60.0, "", []).verdict == "unproven"

@@ -300,6 +300,14 @@ def test_how_far_the_nodes_came():
     }
 
 
+def test_a_node_is_half_way_until_its_roll_back_has_come_to_its_end():
+    events = [phase("driver step", "cp1"), phase("gates", "cp1"), phase("roll back", "cp1")]
+    # It was refused, or failed: nobody has proven what the node is now.
+    assert _run.standing(events) == {"cp1": {"control_plane": "half_way"}}
+    events.append({"event": "phase_done", "node": "cp1"})
+    assert _run.standing(events) == {}
+
+
 def test_nothing_stands_in_the_way_of_going_on(tmp_path):
     unfinished(tmp_path, *hop("cp1", half_way="cp2"))
     run = start(tmp_path)
