@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: probe_custom
 short_description: Ask the servers directly, and hold their answers against expressions
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Sends a GET for each probe to each server it is for, at the server's own address, and holds the answer against a
     JMESPath expression, until each is true or O(timeout) is over. The gate C(user_probes).
@@ -122,7 +122,6 @@ import functools
 import json
 import re
 import time
-import traceback
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -130,20 +129,13 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.mixedversion.kubernetes.plugins.module_utils import (
     _api,
     _discovery,
+    _expressions,
     _gate,
     _metrics,
     _probes,
     _rights,
     _version,
 )
-
-try:
-    import jmespath
-    import jmespath.exceptions
-
-    IMPORT_ERROR = None
-except ImportError:
-    IMPORT_ERROR = traceback.format_exc()
 
 #: What a path of the API may consist of (RFC 3986), so that it can name neither another host nor another header.
 _PATH = re.compile(r"/(?!/)[A-Za-z0-9\-._~!$&'()*+,;=:@/%]*(\?[A-Za-z0-9\-._~!$&'()*+,;=:@/%?]*)?")
@@ -231,10 +223,9 @@ def read(item: t.Mapping[str, t.Any]) -> Custom:
         group_version = _discovery.GroupVersion(version["group"] or "", version["version"])
     if item["expect"] is not None:
         try:
-            jmespath.compile(item["expect"])
-        except jmespath.exceptions.JMESPathError as error:
-            told = " ".join(str(error).split())
-            raise BadProbe(f"{where}: expect is no JMESPath expression: {told}") from error
+            _expressions.check(item["expect"])
+        except _expressions.Unfit as error:
+            raise BadProbe(f"{where}: expect {error}") from error
     return Custom(
         name,
         item["path"] or "",
@@ -288,12 +279,9 @@ def _fault(expression: str, got: _api.Answer) -> str:
     except ValueError:
         return "it is no JSON, so nothing can be expected of it"
     try:
-        value = jmespath.search(expression, document)
-    except jmespath.exceptions.JMESPathTypeError as error:
-        # Its own words repeat the value.
-        return f"expect can't be worked out: {error.function_name}() was given a value of type {error.actual_type}"
-    except jmespath.exceptions.JMESPathError as error:
-        return f"expect can't be worked out: {type(error).__name__}"
+        value = _expressions.search(expression, document)
+    except _expressions.Unfit as error:
+        return f"expect {error}"
     # What is not true has nothing in it that could be secret.
     return "" if value else f"expect comes to {json.dumps(value)}"
 
@@ -397,8 +385,8 @@ def main() -> t.NoReturn:
         supports_check_mode=True,
     )
     params = module.params
-    if IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("jmespath"), exception=IMPORT_ERROR)
+    if _expressions.IMPORT_ERROR:
+        module.fail_json(msg=missing_required_lib("jmespath"), exception=_expressions.IMPORT_ERROR)
     gate = _gate.Gate(
         id="user_probes",
         node=params["node"],

@@ -286,6 +286,8 @@ def _final(facts: Facts) -> list[str]:
     found = ["every server's proxy on", "the same version everywhere", "discovery converged", "nothing left to prove"]
     if facts["driver"] == "kubeadm" and alpha and _version.parse(facts["target"])[:2] >= (1, 36):
         found.append("take the gate that 1.35 needed out of kubeadm-config")
+    if facts["settings"].get("assertions"):
+        found.append("the user's assertions on the report")
     return [*found, "give the lock back"]
 
 

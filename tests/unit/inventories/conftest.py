@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import os
 import pathlib
+import subprocess
 import sys
+import typing as t
 
 import pytest
 
@@ -48,3 +50,25 @@ def environment(collections: pathlib.Path, tmp_path: pathlib.Path) -> dict[str, 
         # No cluster of whoever runs the tests is asked for a lock.
         "KUBECONFIG": str(tmp_path / "none"),
     }
+
+
+@pytest.fixture
+def play(environment: dict[str, str], tmp_path: pathlib.Path) -> t.Callable[..., tuple[int, str, pathlib.Path]]:
+    """Starts a playbook on a shape; returns its exit code, what it printed on one line, and the folder of its runs."""
+
+    def run(name: str, shape: str, *arguments: str) -> tuple[int, str, pathlib.Path]:
+        work = tmp_path / "work"
+        work.mkdir(exist_ok=True)
+        done = subprocess.run(
+            ["ansible-playbook", f"mixedversion.kubernetes.{name}", f"--inventory={HERE / shape}", *arguments],
+            env={**environment, "PWD": str(work)},
+            cwd=work,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        output = " ".join((done.stdout + done.stderr).split())
+        return done.returncode, output, work / "control-plane"
+
+    return run
