@@ -28,9 +28,21 @@ SEARCH_PATH = "/usr/bin:/usr/local/bin:/opt/bin:/usr/sbin:/usr/local/sbin:/bin"
 _UNIT_FILES = ("FragmentPath", "DropInPaths", "EnvironmentFiles")
 
 
+def network(process: int | str) -> str:
+    """The network namespace that a process is in; that of this one where it can't be told."""
+    try:
+        return os.readlink(f"/proc/{process}/ns/net")
+    except OSError:
+        return os.readlink("/proc/self/ns/net")
+
+
 def running(name: str) -> tuple[int, list[str]] | None:
-    """Process id and arguments of the oldest process called *name*, whoever started it."""
+    """Process id and arguments of the oldest process called *name*, whoever started it, in the network of this host.
+
+    What runs in a pod with a network of its own, such as the etcd of a tenant's control plane, is not the node's.
+    """
     found = []
+    here = network("self")
     for entry in os.listdir("/proc"):
         if not entry.isdigit():
             continue
@@ -39,7 +51,9 @@ def running(name: str) -> tuple[int, list[str]] | None:
                 arguments = file.read().split(b"\0")[:-1]
         except OSError:
             continue
-        if arguments and os.path.basename(arguments[0].decode(errors="replace")) == name:
+        if not arguments or os.path.basename(arguments[0].decode(errors="replace")) != name:
+            continue
+        if network(entry) == here:
             found.append((int(entry), [argument.decode(errors="replace") for argument in arguments]))
     return min(found, default=None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import subprocess
 
 import pytest
 
@@ -63,6 +64,25 @@ def test_a_node_has_the_label_that_its_kubelet_gives_it(monkeypatch, arguments, 
     monkeypatch.setattr(_node, "command", lambda component: arguments if component == "kubelet" else [])
     monkeypatch.setattr(_node.socket, "gethostname", lambda: "CP1.example.org")
     assert _node.node_hostname() == name
+
+
+def test_a_process_in_a_network_of_its_own_is_not_the_nodes(monkeypatch):
+    name = "etcd-under-test"
+    with subprocess.Popen([name, "60"], executable="/bin/sleep") as pod:
+        try:
+            with subprocess.Popen([name, "61"], executable="/bin/sleep") as own:
+                try:
+                    assert _node.running(name) == (pod.pid, [name, "60"])
+                    real = _node.network
+                    monkeypatch.setattr(
+                        _node, "network", lambda process: "net:[1]" if str(process) == str(pod.pid) else real(process)
+                    )
+                    assert _node.running(name) == (own.pid, [name, "61"])
+                finally:
+                    own.kill()
+            assert _node.running(name) is None
+        finally:
+            pod.kill()
 
 
 def test_own_addresses():
