@@ -121,7 +121,8 @@ def followed(roots: t.Sequence[str], left_out: str) -> list[str]:
     def follow(path: str) -> None:
         target = os.path.realpath(path)
         # One that holds what is packed already, such as /, is not what anybody meant to keep.
-        if os.path.isdir(target) and outside(target, found) and not any(root.startswith(target) for root in roots):
+        above = any(os.path.commonpath([root, target]) == target for root in roots)
+        if os.path.isdir(target) and outside(target, found) and not above:
             found.append(target)
 
     for one in roots:

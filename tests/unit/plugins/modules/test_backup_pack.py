@@ -66,7 +66,8 @@ def test_a_link_comes_with_what_it_leads_to(tmp_path):
 
 def test_a_folder_comes_with_those_that_links_lead_to(tmp_path):
     """The root itself, a folder in it, and one behind that; a link back and one to what holds it all add nothing."""
-    real, certificates, deep = tmp_path / "data" / "kubernetes", tmp_path / "data" / "pki", tmp_path / "deep"
+    # The last one's name is how the root's begins.
+    real, certificates, deep = tmp_path / "data" / "kubernetes", tmp_path / "data" / "pki", tmp_path / "e"
     for folder in (real, certificates, deep, real / "tmp"):
         folder.mkdir(parents=True)
     (certificates / "ca.key").write_text("key")
