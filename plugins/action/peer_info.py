@@ -65,9 +65,8 @@ def _refused(client: str, given: t.Mapping[str, t.Any], now: datetime.datetime) 
     certificates = _x509.load_all(client)
     if not certificates:
         return None
-    return _x509.refusal(
-        certificates[0], _x509.load_all(given["requestheader_ca"]), given.get("allowed_names") or [], now
-    )
+    bundle = _x509.load_all(given["requestheader_ca"])
+    return _x509.refusal(certificates[0], bundle, given.get("allowed_names") or [], now, certificates[1:])
 
 
 def _refused_serving(

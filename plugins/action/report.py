@@ -125,7 +125,8 @@ class ActionModule(ControllerAction):
     ) -> list[_run.Event]:
         """Where earlier journals and the cluster differ: a warning each, as the cluster is what counts."""
         target = run.report()["cluster"]["version_target"]
-        found = _run.differences(_run.standing(earlier), target, versions)
+        # A roll-back has none: it is to take back what the journals say.
+        found = _run.differences(_run.standing(earlier), target, versions) if target else {}
         for node, words in found.items():
             self._display.display(f"  {node}: {words}; the cluster counts")
         gates = [

@@ -86,7 +86,7 @@ def gates_of_file(text: str) -> dict[str, str]:
 
 def gates_of_flags(arguments: t.Iterable[str]) -> dict[str, str]:
     """All ``--feature-gates`` together: each occurrence adds to those before. A gate may carry ``kube:`` before it."""
-    values = [argument.partition("=")[2] for argument in arguments if argument.startswith("--feature-gates=")]
+    values = [value for name, value in _node.flag_pairs(arguments) if name == "feature-gates"]
     text = _flags.with_gates(values, {}) or ""
     pairs = (item.partition("=") for item in text.split(",") if item)
     return {name.rpartition(":")[2]: value for name, dummy, value in pairs}

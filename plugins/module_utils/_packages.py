@@ -226,7 +226,19 @@ class Apt(Manager):
         self.run("apt-get", *options, "update")
         return self.madison(self.run("apt-cache", *options, "madison", *names))
 
+    def own_source(self, url: str) -> str:
+        """The node's own file that has this repository already, perhaps with lists that are old; empty if none has.
+
+        apt takes no repository twice with two keys, and no sources at all where one is.
+        """
+        text = self.run("apt-get", "indextargets", "--format", "$(SOURCESENTRY)|$(REPO_URI)")
+        found = (line.partition("|") for line in text.splitlines())
+        paths = [entry.rpartition(":")[0] for entry, dummy, uri in found if uri.rstrip("/") == url.rstrip("/")]
+        return next((path for path in paths if path != APT_SOURCE), "")
+
     def files(self, url: str, key: str) -> dict[str, str]:
+        if self.own_source(url):
+            return {}
         return {APT_KEY: key, APT_SOURCE: f"deb [signed-by={APT_KEY}] {url} /\n"}
 
     def refresh(self, url: str) -> None:
@@ -234,7 +246,7 @@ class Apt(Manager):
         self.run(
             "apt-get",
             *self.wait,
-            *("-o", f"Dir::Etc::sourcelist={APT_SOURCE}"),
+            *("-o", f"Dir::Etc::sourcelist={self.own_source(url) or APT_SOURCE}"),
             *("-o", "Dir::Etc::sourceparts=/dev/null"),
             *("-o", "APT::Get::List-Cleanup=0"),
             *("-o", "APT::Update::Error-Mode=any"),

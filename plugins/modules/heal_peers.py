@@ -166,7 +166,11 @@ def heal(
     found: Stale,
     params: t.Mapping[str, t.Any],
 ) -> tuple[list[dict[str, t.Any]], Stale]:
-    """Change one peer's holder after the other until no server lacks anything; what was healed, and what was not."""
+    """Change one peer's holder after the other until no server lacks anything; what was healed, and what was not.
+
+    *found* takes in what comes to light meanwhile.
+    """
+    known = found
     healed: list[dict[str, t.Any]] = []
     settings = {**params, "slice": None, "timeout": params["heal_timeout"], "interval": LOOK_INTERVAL}
     tried: set[str] = set()
@@ -187,6 +191,7 @@ def heal(
         wanted = {name: count + _holders.FETCHES_PER_PEER * (len(servers) - 1) for name, count in before.items()}
         waited = _gate.wait(functools.partial(look_again, reader, helped, others, wanted), settings)
         left: Stale = waited.sample.data if waited.sample.data is not None else found
+        known.update((pair, resources) for pair, resources in left.items() if pair not in known)
         healed += [
             {"server": name, "peer": of, "lease": leases[peer], "kind": "holder_change", "healed_seconds": seconds}
             for name, of in sorted(helped - set(left))

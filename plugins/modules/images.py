@@ -142,7 +142,7 @@ def main() -> t.NoReturn:
     params = module.params
     images = list(params["images"])
     # In check mode the target's kubeadm may not be there yet: then its list can't be had, and nothing is claimed.
-    if params["kubeadm"] and _node.binary_version(module, params["kubeadm"]):
+    if params["kubeadm"] and (not module.check_mode or _node.binary_version(module, params["kubeadm"])):
         images += kubeadm_images(module)
     runtime = Runtime(module)
     missing = sorted(set(images) - runtime.present())

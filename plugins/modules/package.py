@@ -70,6 +70,7 @@ packages:
 """
 
 import os
+import shutil
 import tempfile
 import typing as t
 
@@ -103,7 +104,13 @@ def program(module: AnsibleModule, manager: _packages.Manager, offer: _packages.
     wanted = str(_version.parse(module.params["version"]))
     if not path or "kubeadm" not in offer.chosen or _node.binary_version(module, path) == wanted:
         return []
-    if not module.check_mode:
+    installed = shutil.which("kubeadm", path=_node.SEARCH_PATH)
+    if module.check_mode:
+        pass
+    elif installed and _node.binary_version(module, installed) == wanted:
+        # What is installed already is not downloaded once more.
+        _node.place(installed, path)
+    else:
         with tempfile.TemporaryDirectory(prefix="mixedversion.") as folder:
             os.chmod(folder, 0o755)
             manager.unpack(offer.chosen, "kubeadm", path, folder)
@@ -138,7 +145,7 @@ def main() -> t.NoReturn:
             )
         behind = {name: version for name, version in offer.chosen.items() if before.get(name) != version}
         if params["state"] == "fetched":
-            diffs = [*fetch(module, manager, offer), *program(module, manager, offer)] if behind else []
+            diffs = [*(fetch(module, manager, offer) if behind else []), *program(module, manager, offer)]
             module.exit_json(changed=bool(diffs), before=before, packages=offer.chosen, diff=diffs)
         if behind and not module.check_mode:
             manager.install(behind)

@@ -377,7 +377,10 @@ def strangers(
 
 
 def by_leases(servers: t.Sequence[t.Mapping[str, str]], leases: t.Sequence[_leases.Lease]) -> list[Host]:
-    """The servers as their Leases tell, under the name and the address that the option ``servers`` has for them."""
+    """The servers as their Leases tell, under the name and the address that the option ``servers`` has for them.
+
+    One of ``servers`` without a Lease is there as well, and not ready: a server that stops in order takes it away.
+    """
     hosts = []
     for lease in leases:
         hostname = lease.hostname or lease.name
@@ -386,7 +389,8 @@ def by_leases(servers: t.Sequence[t.Mapping[str, str]], leases: t.Sequence[_leas
         )
         name, address = (given["name"], given["address"]) if given else (hostname, lease.address)
         hosts.append(Host(name, hostname, lease, address))
-    return hosts
+    known = {host.name for host in hosts}
+    return hosts + [Host(s["name"], s["name"], None, s["address"]) for s in servers if s["name"] not in known]
 
 
 def left_behind(

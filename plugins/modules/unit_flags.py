@@ -59,7 +59,8 @@ from ansible_collections.mixedversion.kubernetes.plugins.module_utils import _fl
 
 def exec_start(text: str) -> str:
     """The command in force in what C(systemctl cat) prints: the last one; an empty one takes back those before."""
-    joined = re.sub(r"\\\n\s*", " ", text)
+    # A comment may stand between the lines of one command; systemd leaves it out.
+    joined = re.sub(r"\\\n\s*", " ", re.sub(r"^[ \t]*[#;].*\n", "", text, flags=re.MULTILINE))
     found = ""
     for match in re.finditer(r"^ExecStart=(.*)$", joined, re.MULTILINE):
         found = match[1].strip()
@@ -96,7 +97,8 @@ def main() -> t.NoReturn:
     )
     params = module.params
     unit = params["unit"]
-    path = f"/etc/systemd/system/{unit}.d/50-mixedversion.conf"
+    # After override.conf, which systemctl edit writes: the last ExecStart counts.
+    path = f"/etc/systemd/system/{unit}.d/zz-mixedversion.conf"
     text = _node.output(module, "systemctl", "cat", unit)
     command = exec_start(text)
     if not command:

@@ -171,7 +171,7 @@ def gate_off(facts: Facts) -> list[Finding]:
         emulated = str(proxy.get("emulated_version") or "")
         mend = (
             f"Take {_metrics.GATE}=false out of --feature-gates of kube-apiserver on {name}"
-            if "false" in "".join(told)
+            if f"{_metrics.GATE}=false" in flags.get("feature-gates", "")
             else f"Raise --emulated-version of kube-apiserver on {name}, or set --feature-gates={_metrics.GATE}=true"
             if flags.get("emulated-version")
             else f"Set --feature-gates={_metrics.GATE}=true and --peer-ca-file together on {name}"

@@ -61,6 +61,14 @@ def accepted(risks: t.Sequence[t.Mapping[str, str]]) -> dict[str, str]:
     return {risk["id"]: risk["reason"] for risk in risks}
 
 
+def user() -> str:
+    """Who started the run; in a container there may be a number only."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
 def unwritable(run: _run.Run | None, error: OSError) -> str:
     """What a person has to know of a journal or file on the controller that can't be written."""
     where = f" in {run.directory}" if run else ""
@@ -198,7 +206,7 @@ class GateAction(ActionBase):
         gate.setdefault("accepted_by", None)
         acceptable = gate.pop("acceptable", True)
         if acceptable and gate["verdict"] in ("failed", "unproven") and gate["id"] in accepted:
-            gate.update(verdict="accepted", accepted_by=getpass.getuser(), reason=accepted[gate["id"]])
+            gate.update(verdict="accepted", accepted_by=user(), reason=accepted[gate["id"]])
         return gate
 
     def _show(self, gate: t.Mapping[str, t.Any]) -> None:

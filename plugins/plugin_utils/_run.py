@@ -246,7 +246,14 @@ def start(report_directory: str, event: Event) -> Run:
     directory = os.path.join(report_directory, new_id())
     os.mkdir(directory, mode=0o755)
     current = Run(directory)
-    begun = {"event": "run_started", "resumes": resumes, "pid": os.getppid(), "host": socket.gethostname(), **event}
+    begun = {
+        "event": "run_started",
+        "resumes": resumes,
+        "pid": os.getppid(),
+        "host": socket.gethostname(),
+        "process_space": _process_space(),
+        **event,
+    }
     current.append({**begun, "process": _process(begun["pid"])})
     point_latest(directory)
     return current
@@ -440,6 +447,14 @@ def _process(pid: int) -> str:
         return ""
 
 
+def _process_space() -> str:
+    """The namespace that process numbers are of: two containers on one host may have its name, and not its numbers."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
+
+
 def _lives(begun: Event) -> bool:
     """Whether the process that a run of this host was started by is still there."""
     if not _node.alive(begun["pid"]):
@@ -452,7 +467,7 @@ def _close_if_dead(run: Run) -> None:
     # Without an event it has done nothing: whatever began it ended before it could say so.
     if not told or any(event["event"] == "run_finished" for event in told):
         return
-    if told[0].get("host") == socket.gethostname():
+    if told[0].get("host") == socket.gethostname() and told[0].get("process_space", "") in ("", _process_space()):
         alive = _lives(told[0])
     else:
         # Its process can't be seen from here; what is silent for as long as its lock lasts is held to be dead.

@@ -96,12 +96,34 @@ def authority(certificate: x509.Certificate, bundle: t.Iterable[x509.Certificate
     return next((candidate for candidate in bundle if issued(certificate, candidate)), None)
 
 
-def unsigned(certificate: x509.Certificate, bundle: t.Sequence[x509.Certificate], now: datetime.datetime) -> str:
-    """Why *certificate* does not chain to a CA of *bundle*, in words; empty if it does."""
-    found = authority(certificate, bundle)
-    if found is not None:
-        trouble = validity(found, now)
-        return f"the CA that signed it, {subject(found)}, {trouble}" if trouble else ""
+def unsigned(
+    certificate: x509.Certificate,
+    bundle: t.Sequence[x509.Certificate],
+    now: datetime.datetime,
+    between: t.Sequence[x509.Certificate] = (),
+) -> str:
+    """Why *certificate* does not chain to a CA of *bundle*, in words; empty if it does.
+
+    *between* are the intermediates that come with it. As Go does it, each CA that signed it is tried: a bundle may hold
+    one that has ended beside its renewal with the same key (``crypto/x509``, ``Certificate.Verify``).
+    """
+    troubles = []
+    for found in bundle:
+        if issued(certificate, found):
+            trouble = validity(found, now)
+            if not trouble:
+                return ""
+            troubles.append(f"the CA that signed it, {subject(found)}, {trouble}")
+    for number, found in enumerate(between):
+        if found != certificate and issued(certificate, found):
+            trouble = validity(found, now)
+            words = f"the CA that signed it, {subject(found)}, {trouble}" if trouble else ""
+            words = words or unsigned(found, bundle, now, [*between[:number], *between[number + 1 :]])
+            if not words:
+                return ""
+            troubles.append(words)
+    if troubles:
+        return troubles[0]
     issuer = certificate.issuer.rfc4514_string() or "nobody"
     if any(candidate.subject == certificate.issuer for candidate in bundle):
         return f"it was issued by {issuer}; a CA of that name is there, but with another key"
@@ -135,15 +157,17 @@ def refusal(
     bundle: t.Sequence[x509.Certificate],
     allowed_names: t.Sequence[str],
     now: datetime.datetime,
+    between: t.Sequence[x509.Certificate] = (),
 ) -> Refusal | None:
     """Why a server with this requestheader CA and these allowed names does not accept a front proxy; none if it does.
 
-    Without allowed names every CN will do (k8s.io/apiserver pkg/authentication/request/x509).
+    *between* are the intermediates that it comes with. Without allowed names every CN will do (k8s.io/apiserver
+    pkg/authentication/request/x509).
     """
     trouble = validity(certificate, now)
     if trouble:
         return Refusal("expired", f"it {trouble}")
-    trouble = unsigned(certificate, bundle, now)
+    trouble = unsigned(certificate, bundle, now, between)
     if trouble:
         return Refusal("unsigned", trouble)
     if not for_clients(certificate):

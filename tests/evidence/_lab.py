@@ -32,7 +32,7 @@ SYNC_ERRORS = "apiserver_peer_discovery_sync_errors_total"
 PKI = "/etc/kubernetes/pki"
 UNIT = "/etc/systemd/system/kube-apiserver.service"
 #: Where the collection keeps the flags it sets.
-DROP_IN = f"{UNIT}.d/50-mixedversion.conf"
+DROP_IN = f"{UNIT}.d/zz-mixedversion.conf"
 #: What is put aside while something is broken.
 KEPT = "/root/evidence"
 FRONT_PROXY_HEADERS = ("X-Remote-User: system:apiserver", "X-Remote-Group: system:authenticated")
@@ -287,7 +287,7 @@ class Lab:
         say(f"lab {self.name}: as new")
         self._stopped(
             f"find /var/lib/etcd /etc/kubernetes -mindepth 1 -delete; cp -a --remove-destination {WHOLE}/. /;"
-            " rm -f /etc/systemd/system/*.service.d/50-mixedversion.conf; mkdir -p /var/lib/mixedversion-kubernetes;"
+            " rm -f /etc/systemd/system/*.service.d/zz-mixedversion.conf; mkdir -p /var/lib/mixedversion-kubernetes;"
             " find /var/lib/mixedversion-kubernetes -mindepth 1 -maxdepth 1 ! -name binaries -exec rm -rf {} +;"
             " iptables -w -F INPUT; iptables -w -F OUTPUT; systemctl daemon-reload"
         )

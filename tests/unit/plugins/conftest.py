@@ -38,8 +38,10 @@ class Issued:
 class Pki:
     """Issues what a test needs, on the spot; nothing of it is trusted by anybody else."""
 
-    def authority(self, name: str, by: Issued | None = None, ended: bool = False) -> Issued:
-        return self._issue(name, by, ca=True, ended=ended)
+    def authority(
+        self, name: str, by: Issued | None = None, ended: bool = False, key_of: Issued | None = None
+    ) -> Issued:
+        return self._issue(name, by, ca=True, ended=ended, key_of=key_of)
 
     def certificate(self, by: Issued, name: str, **kwargs: t.Any) -> Issued:
         return self._issue(name, by, **kwargs)
@@ -54,13 +56,14 @@ class Pki:
         ended: bool = False,
         not_yet: bool = False,
         usage: str = "",
+        key_of: Issued | None = None,
     ) -> Issued:
         from cryptography import x509
         from cryptography.hazmat.primitives import hashes
         from cryptography.hazmat.primitives.asymmetric import ec
         from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = key_of.key if key_of else ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         signer = by or Issued(None, key)
         builder = (

@@ -44,6 +44,9 @@ def test_gates_of_a_configuration_file(text, gates):
 def test_gates_of_flags_add_up():
     arguments = ["--feature-gates=One=true,Two=false", "--v=2", "--feature-gates=kube:Two=true"]
     assert _node_facts.gates_of_flags(arguments) == {"One": "true", "Two": "true"}
+    # A value may be a word of its own.
+    arguments = ["kubelet", "--feature-gates", "One=true", "--v", "2"]
+    assert _node_facts.gates_of_flags(arguments) == {"One": "true"}
 
 
 def test_a_manifest_tells_flags_without_their_values(recorded, monkeypatch):

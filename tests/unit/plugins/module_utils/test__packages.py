@@ -145,3 +145,25 @@ def test_a_program_out_of_a_package(tmp_path):
     stream.seek(0)
     with pytest.raises(_packages.PackageError, match="no /usr/bin/kubelet"):
         _packages.extract(stream, "kubelet", str(path))
+
+
+TARGETS = """\
+/etc/apt/sources.list.d/debian.sources:1|https://deb.debian.org/debian/
+/etc/apt/sources.list.d/kubernetes.list:3|https://pkgs.k8s.io/core:/stable:/v1.36/deb/
+"""
+
+
+@pytest.mark.parametrize(
+    ("minor", "written", "refreshed"),
+    [
+        ("v1.36", [], "/etc/apt/sources.list.d/kubernetes.list"),
+        ("v1.37", [_packages.APT_KEY, _packages.APT_SOURCE], _packages.APT_SOURCE),
+    ],
+)
+def test_a_repository_that_the_node_has_already_is_refreshed_and_not_named_twice(dpkg, minor, written, refreshed):
+    """apt takes none of its sources where one repository is named with two keys."""
+    module = Module({"apt-get indextargets": (0, TARGETS, "")})
+    apt, url = _packages.Apt(module), f"https://pkgs.k8s.io/core:/stable:/{minor}/deb"
+    assert list(apt.files(url, KEY)) == written
+    apt.refresh(url)
+    assert f"Dir::Etc::sourcelist={refreshed}" in module.asked[-1]

@@ -52,6 +52,30 @@ def test_one_change_heals_all_that_lack_the_peer():
     assert len(plane.holders) == 2
 
 
+def test_what_comes_to_light_while_it_heals_is_told_as_well():
+    """A server is started anew while another one's Lease is changed, and knows nobody."""
+
+    class Restarting(Plane):
+        def changed(self, owner):
+            super().changed(owner)
+            if owner == "cp1" and self.known["cp1"]:
+                self.known["cp1"] = set()
+
+    plane = Restarting({"cp1": {"a", "b"}, "cp2": {"a", "c"}})
+    plane.known["cp1"] = {"cp2"}
+    servers = plane.servers
+    reader = _views.Reader(servers)
+    found = heal_peers.judge(reader.look()).data
+    assert set(found) == {("cp2", "cp1")}
+    done, left = heal_peers.heal(servers, {name: f"apiserver-{name}" for name in servers}, reader, found, PARAMS)
+    assert [(entry["server"], entry["peer"]) for entry in done] == [("cp2", "cp1"), ("cp1", "cp2")]
+    told = heal_peers.stale_findings(done, found, left, 20.0)
+    assert [(one["server"], one["peer"], one["repaired"]) for one in told] == [
+        ("cp2", "cp1", True),
+        ("cp1", "cp2", True),
+    ]
+
+
 def test_two_that_lack_each_other_need_a_change_each():
     plane = Plane({"cp1": {"a", "b"}, "cp2": {"a", "c"}})
     done, left = heal(plane)

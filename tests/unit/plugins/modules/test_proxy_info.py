@@ -164,6 +164,17 @@ def test_without_an_inventory_the_names_are_those_of_the_option_servers(leases):
     ]
 
 
+def test_a_server_that_has_taken_its_lease_away_is_still_one_of_them(leases):
+    """As after a stop in order: it is told, and it is not ready."""
+    servers = [{"name": f"node{n}", "address": f"10.89.0.1{n}:6443", "lease": ""} for n in (1, 2, 3)]
+    hosts = proxy_info.by_leases(servers, leases[:2])
+    assert [(h.name, h.address, h.lease is None) for h in hosts] == [
+        ("node1", "10.89.0.11:6443", False),
+        ("node2", "10.89.0.12:6443", False),
+        ("node3", "10.89.0.13:6443", True),
+    ]
+
+
 @pytest.fixture
 def found(recorded):
     names = (_metrics.FEATURE_ENABLED, *_metrics.COUNTERS)

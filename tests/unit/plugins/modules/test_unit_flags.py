@@ -57,6 +57,7 @@ def test_a_switch_gets_its_value():
         ("[Service]\nExecStart=/bin/x \\\n  --a \\\n  --b\nRestart=always\n", "/bin/x  --a  --b"),
         ("ExecStart=/bin/x\n# a drop-in\n[Service]\nExecStart=\nExecStart=/bin/y --a\n", "/bin/y --a"),
         ("ExecStart=/bin/x\nExecStart=\n", ""),
+        ("[Service]\nExecStart=/bin/x \\\n  # why\n  --a \\\n; and\n  --b\n", "/bin/x  --a  --b"),
         ("ExecStartPre=/bin/x\n", ""),
     ],
 )
@@ -69,7 +70,7 @@ CAT = """# /etc/systemd/system/kube-apiserver.service
 ExecStart=/bin/x \\
   --a
 
-# /etc/systemd/system/kube-apiserver.service.d/50-mixedversion.conf
+# /etc/systemd/system/kube-apiserver.service.d/zz-mixedversion.conf
 # Written by mixedversion.kubernetes
 [Service]
 ExecStart=
@@ -82,7 +83,7 @@ Restart=always
 
 
 def test_the_command_without_our_drop_in():
-    path = "/etc/systemd/system/kube-apiserver.service.d/50-mixedversion.conf"
+    path = "/etc/systemd/system/kube-apiserver.service.d/zz-mixedversion.conf"
     assert unit_flags.exec_start(CAT) == "/bin/x --a --b=1"
     rest = unit_flags.without(CAT, path)
     assert unit_flags.exec_start(rest).split() == ["/bin/x", "--a"]

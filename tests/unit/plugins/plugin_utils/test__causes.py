@@ -181,6 +181,14 @@ def test_gate_off_is_before_the_flag_that_it_refuses(cluster):
     assert finding.next_action.startswith("Take UnknownVersionInteroperabilityProxy=false out")
 
 
+def test_a_gate_that_is_off_by_default_is_not_to_be_taken_out(cluster):
+    cluster.flag("cp2", feature_gates="SomethingElse=false", peer_ca_file=None)
+    cluster.proxies["cp2"].update(gate=False, hook=False, state="off", version="v1.35.4", emulated_version="1.35")
+    finding = cluster.found()[0]
+    assert finding.cause == "gate_off"
+    assert finding.next_action.startswith("Set --feature-gates=UnknownVersionInteroperabilityProxy=true and")
+
+
 @pytest.mark.parametrize(
     ("flags", "version", "on"),
     [

@@ -46,6 +46,18 @@ def test_an_accepted_gate_keeps_what_was_observed(verdict):
     assert found["accepted_by"]
 
 
+def test_whoever_has_no_name_accepts_by_number(monkeypatch):
+    """As in a container that is started as some number."""
+
+    def nobody():
+        raise KeyError("getpwuid(): uid not found: 12345")
+
+    monkeypatch.setattr(_gate_action.getpass, "getuser", nobody)
+    monkeypatch.setattr(_gate_action.os, "getuid", lambda: 12345)
+    gate = {"id": "webhooks", "verdict": "failed", "reason": ""}
+    assert _gate_action.GateAction._accept(gate, {"webhooks": "known"})["accepted_by"] == "uid 12345"
+
+
 @pytest.mark.parametrize(
     "gate",
     [

@@ -170,6 +170,15 @@ def test_a_living_run_is_left_alone(tmp_path):
 
 
 @pytest.mark.parametrize(("hours", "result"), [(1, "running"), (3, "interrupted")])
+def test_a_run_of_another_container_of_this_name_is_one_of_another_host(tmp_path, hours, result):
+    """Its process has its number there, and what has that number here is another one or none."""
+    at_last = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=hours)
+    other = start(tmp_path, pid=NO_PROCESS, process_space="pid:[1]", at=at_last.isoformat())
+    start(tmp_path)
+    assert other.report()["run"]["result"] == result
+
+
+@pytest.mark.parametrize(("hours", "result"), [(1, "running"), (3, "interrupted")])
 def test_a_run_of_another_host_is_dead_once_it_was_silent_for_as_long_as_a_lock_lasts(tmp_path, hours, result):
     at_last = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=hours)
     elsewhere = start(tmp_path, pid=NO_PROCESS, host="elsewhere.invalid", at=at_last.isoformat())

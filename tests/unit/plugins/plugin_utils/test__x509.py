@@ -53,6 +53,28 @@ def test_expires_is_rfc_3339(pki, ca):
     assert told == certificate.not_valid_after_utc.replace(tzinfo=None)
 
 
+def test_a_ca_that_ended_does_not_outweigh_its_renewal(pki):
+    old = pki.authority("front-proxy-ca", ended=True)
+    renewed = pki.authority("front-proxy-ca", key_of=old)
+    leaf = pki.certificate(old, "front-proxy-client").certificate
+    for bundle in ([old, renewed], [renewed, old]):
+        assert _x509.unsigned(leaf, [one.certificate for one in bundle], NOW) == ""
+    assert "front-proxy-ca, ended" in _x509.unsigned(leaf, [old.certificate], NOW)
+
+
+def test_an_intermediate_that_comes_with_it_will_do(pki, ca):
+    below = pki.authority("below", by=ca)
+    deeper = pki.authority("deeper", by=below)
+    leaf = pki.certificate(deeper, "front-proxy-client").certificate
+    bundle, between = [ca.certificate], [below.certificate, deeper.certificate]
+    assert _x509.refusal(leaf, bundle, [], NOW, between) is None
+    for few in ([], [below.certificate], [deeper.certificate]):
+        assert _x509.refusal(leaf, bundle, [], NOW, few).kind == "unsigned"
+    gone = pki.authority("deeper", by=below, ended=True, key_of=deeper)
+    refused = _x509.refusal(leaf, bundle, [], NOW, [below.certificate, gone.certificate])
+    assert refused.kind == "unsigned" and "CN=deeper, ended" in refused.why
+
+
 def test_any_ca_of_a_bundle_will_do(pki, ca):
     bundle = _x509.load_all(pki.authority("other").pem + ca.pem)
     assert _x509.unsigned(pki.certificate(ca, "x").certificate, bundle, NOW) == ""
