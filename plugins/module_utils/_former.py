@@ -161,7 +161,7 @@ def version_now(module: AnsibleModule, driver: str, component: str, paths: t.Map
     """The version that would start now: of a static pod's image, of a binary. Empty where there is neither."""
     if driver == "kubeadm" and component != KUBELET:
         image = _node.manifest_image(_node.read(manifest(component)))
-        tag = _version.etcd_image_version(image) if component == "etcd" else image.partition("@")[0].rpartition(":")[2]
+        tag = _version.etcd_image_version(image) if component == "etcd" else _version.image_tag(image)
         return f"v{tag.lstrip('v')}" if tag else ""
     return _node.binary_version(module, paths[component]) if component in paths else ""
 

@@ -368,7 +368,7 @@ def kubeadm_skew(params: t.Mapping[str, t.Any], node: Document, target: _version
 
 def tag_version(image: str) -> _version.Version | None:
     try:
-        return _version.parse(image.partition("@")[0].rpartition(":")[2])
+        return _version.parse(_version.image_tag(image))
     except ValueError:
         return None
 

@@ -62,17 +62,9 @@ class Member:
 
 def settings(arguments: t.Sequence[str], environment: t.Mapping[str, str]) -> dict[str, str]:
     """etcd's flags by name. It takes ``--name=x``, ``--name x`` and ``ETCD_NAME``; a flag goes before the variable."""
-    found = _etcd_flags.of_environment(environment)
-    rest = list(arguments)
-    while rest:
-        argument = rest.pop(0)
-        if not argument.startswith("-"):
-            continue
-        name, given, value = argument.lstrip("-").partition("=")
-        if not given:
-            value = rest.pop(0) if rest and not rest[0].startswith("-") else "true"
-        found[name] = value
-    return found
+    # etcd takes one dash as well.
+    dashed = (f"--{argument.lstrip('-')}" if argument.startswith("-") else argument for argument in arguments)
+    return {**_etcd_flags.of_environment(environment), **_node.flags(dashed)}
 
 
 def member(found: t.Mapping[str, str], source: str) -> Member:

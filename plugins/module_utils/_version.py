@@ -48,11 +48,16 @@ def minors_between(old: Version, new: Version) -> int:
     return (new.major - old.major) * 1000 + new.minor - old.minor
 
 
+def image_tag(image: str) -> str:
+    """``registry.k8s.io/kube-apiserver:v1.36.4`` -> ``v1.36.4``, also where a digest stands behind it."""
+    return image.partition("@")[0].rpartition(":")[2]
+
+
 def etcd_image_version(image: str) -> str:
     """``registry.k8s.io/etcd:3.6.14-0`` -> ``3.6.14``; empty when the tag is no version.
 
     The ``-0`` that Kubernetes appends counts rebuilds of the image, it is no pre-release.
     """
-    tag = image.partition("@")[0].rpartition(":")[2]
+    tag = image_tag(image)
     match = re.match(r"^v?(\d+\.\d+\.\d+)(?:-\d+)?$", tag)
     return match[1] if match else ""

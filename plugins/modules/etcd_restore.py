@@ -199,6 +199,7 @@ from ansible_collections.mixedversion.kubernetes.plugins.module_utils import (
     _node,
     _restore,
     _tls,
+    _version,
 )
 
 #: Files in which a CA of the serving certificates may stand, beside the one that the flag for clients' names.
@@ -349,7 +350,7 @@ class Node:
             return running
         if self.kubeadm:
             text = _node.read(self.manifest(_restore.ETCD)) or _node.read(self.moved(_restore.ETCD))
-            return _node.manifest_image(text).partition("@")[0].rpartition(":")[2].partition("-")[0]
+            return _version.image_tag(_node.manifest_image(text)).partition("-")[0]
         arguments = _restore.unit_arguments(self.show(_restore.ETCD, "ExecStart"))
         return _node.binary_version(self.module, arguments[0]) if arguments else ""
 

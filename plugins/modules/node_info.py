@@ -217,6 +217,7 @@ from ansible_collections.mixedversion.kubernetes.plugins.module_utils import (
     _node,
     _node_facts,
     _proxy,
+    _version,
 )
 
 SERVERS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd")
@@ -272,9 +273,7 @@ def component_versions(module: AnsibleModule, paths: t.Mapping[str, str], distri
     found = {}
     for name in SERVERS:
         if module.params["driver"] == "kubeadm":
-            image = _node.manifest_image(_node.read(f"{_node.MANIFESTS}/{name}.yaml"))
-            # A digest may stand behind the tag.
-            tag = image.partition("@")[0].rpartition(":")[2]
+            tag = _version.image_tag(_node.manifest_image(_node.read(f"{_node.MANIFESTS}/{name}.yaml")))
             found[name] = tag if name != "etcd" else tag.partition("-")[0]
         elif module.params["driver"] == "custom":
             # Wherever the files lie: of what runs, the process tells.

@@ -104,17 +104,18 @@ def program(module: AnsibleModule, manager: _packages.Manager, offer: _packages.
     wanted = str(_version.parse(module.params["version"]))
     if not path or "kubeadm" not in offer.chosen or _node.binary_version(module, path) == wanted:
         return []
-    installed = shutil.which("kubeadm", path=_node.SEARCH_PATH)
+    diffs = [{"before": "", "after": f"{wanted}\n", "before_header": path, "after_header": path}]
     if module.check_mode:
-        pass
-    elif installed and _node.binary_version(module, installed) == wanted:
+        return diffs
+    installed = shutil.which("kubeadm", path=_node.SEARCH_PATH)
+    if installed and _node.binary_version(module, installed) == wanted:
         # What is installed already is not downloaded once more.
         _node.place(installed, path)
     else:
         with tempfile.TemporaryDirectory(prefix="mixedversion.") as folder:
             os.chmod(folder, 0o755)
             manager.unpack(offer.chosen, "kubeadm", path, folder)
-    return [{"before": "", "after": f"{wanted}\n", "before_header": path, "after_header": path}]
+    return diffs
 
 
 def main() -> t.NoReturn:
